@@ -47,10 +47,10 @@ REACH = (
 
 ARMS = {
     "tiny-base": Arm(None, evaluations=(("exact", ("--methods", "prompted,unlimited")),)),
-    "tiny-exact": Arm("tiny-exact", seeds=(0, 1, 2), second_base=True, evaluations=REACH),
+    "tiny-exact": Arm("tiny-exact", seeds=(3, 4, 5), second_base=True, evaluations=REACH),
     "tiny-max": Arm(
         "tiny-max",
-        seeds=(0, 1, 2),
+        seeds=(3, 4, 5),
         start="tiny-exact",
         second_base=True,
         evaluations=(("max", ("--kind", "max")), ("exact", ())),
