@@ -266,7 +266,7 @@ def test_ask_says_what_it_used(model: Path) -> None:
 def test_methods_are_listed() -> None:
     found = lcpo("methods")
     assert found.exit_code == 0
-    assert len(found.stdout.splitlines()) == 9
+    assert len(found.stdout.splitlines()) == 10
     assert json.loads(lcpo("methods", "--json").stdout)["majority"]["options"] == {"votes": 4, "of": "prompted"}
 
 

@@ -205,6 +205,15 @@ def test_direct_puts_an_empty_thought() -> None:
     assert found.response.text == "</think>7"
 
 
+def test_filler_puts_marks_in_the_place_of_the_thought() -> None:
+    found, engine = decode("filler", natural("<think>....</think>7"), budget=4)
+    assert (found.response.text, found.calls, found.forced) == ("<think>....</think>7", 1, True)
+    assert found.tokens == 1 + 4 + 1 + 2
+    assert engine.requests[0].prompt.endswith("Think for 4 tokens.")
+    found, _ = decode("filler:mark=-", lambda request: "7", budget=3, opened=True)
+    assert found.response.text == "---</think>7"
+
+
 def test_majority_votes_among_short_samples_and_pays_for_all() -> None:
     answers = iter(["8", "7", "9", "7"])
 

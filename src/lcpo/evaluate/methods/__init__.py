@@ -7,6 +7,7 @@ from lcpo.errors import ConfigError, unknown
 from lcpo.evaluate.methods.base import Ask, Decoded, Method, Steps, together
 from lcpo.evaluate.methods.chat import Chat
 from lcpo.evaluate.methods.direct import Direct
+from lcpo.evaluate.methods.filler import FillerMarks
 from lcpo.evaluate.methods.majority import Majority
 from lcpo.evaluate.methods.prompted import Prompted
 from lcpo.evaluate.methods.s1 import S1
@@ -25,6 +26,7 @@ METHODS: Mapping[str, Method] = {
     "s1_fair": S1Fair(),
     "s1_l1": S1L1(),
     "direct": Direct(),
+    "filler": FillerMarks(),
     "majority": Majority(),
     "chat": Chat(),
 }

@@ -161,11 +161,11 @@ class Draft:
         else:
             self.generated += generation.tokens
 
-    def insert(self, text: str) -> None:
-        """Adds text that the model did not write."""
-        if not text:
+    def insert(self, part: str | Written) -> None:
+        """Adds text, or ids with their text, that the model did not write."""
+        if not part:
             return
-        part = self.ask.encode(text)
+        part = self.ask.encode(part) if isinstance(part, str) else part
         self.written = self.written + part
         self.forced = True
         if part.ids is not None:
