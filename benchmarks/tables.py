@@ -27,8 +27,10 @@ ARMS = (
     "tiny-filler",
     "tiny-l1",
     "tiny-l1-warm",
+    "tiny-exact-first",
+    "tiny-max-first",
 )
-"""In the order of docs/study.md."""
+"""In the order of docs/study.md; -first: runs of the first recipe, which are not made again."""
 BEYOND = {"half-and-double", "unseen-sizes", "unseen-wording"}
 """Evaluations outside of what tiny-exact was trained on."""
 
@@ -66,15 +68,15 @@ def study() -> str:
         done = claim(name)
         for run in done["runs"] if done else []:
             for evaluation in [e for e in ("exact", "max") if e in run["evaluations"]]:
-                lines.append(_study_line(run, evaluation))
+                lines.append(_study_line(run, evaluation, ", first recipe" * name.endswith("-first")))
     return "\n".join(lines)
 
 
-def _study_line(run: dict[str, Any], evaluation: str) -> str:
+def _study_line(run: dict[str, Any], evaluation: str, note: str) -> str:
     rows, line = prompted(run, evaluation), dial(run, evaluation)
     worst = max((row["signed_error"] for row in rows), key=abs)
     unseen = [row["mare"] for row in rows if row["budget"] % 3 == 0]
-    label = f"`{run['run']}`" + (", maximum" if evaluation == "max" else "")
+    label = f"`{run['run']}`" + (", maximum" if evaluation == "max" else "") + note
     return (
         f"| {label} | {line['rank_correlation']:.3f} | {line['slope']:.2f} | {100 * worst:+.0f} % "
         f"| {mean(row['mare'] for row in rows):.3f} | {mean(iter(unseen)):.3f} "

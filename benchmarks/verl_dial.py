@@ -90,7 +90,8 @@ def main() -> None:
     keep = ("step", "accuracy", "length", "mare", "rank_correlation", "tokens", "seconds")
     log = [{name: line[name] for name in keep} for line in lines]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(json.dumps({**found, "warm_steps": asked.warm, "manifest": manifest, "log": log}, indent=1) + "\n", encoding="utf-8")
+    record = {**found, "warm_steps": asked.warm, "manifest": manifest, "log": log}
+    asked.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found))
 
 
