@@ -1,6 +1,6 @@
 # make demo   set up, then train the tiny reasoner to obey a budget (the first command of README)
 # make test   set up, then run every check and test                 (the second)
-# make test-cluster   verl's real trainer on Ray, on this CPU: minutes, and not part of `make test`
+# make test-cluster   the part of it that runs verl's real trainer on Ray, on this CPU: four minutes
 # make claims NAME=tiny-exact   a full run whose result is committed under docs/results; without NAME: lists them
 PYTHON ?= python3
 BIN := .venv/bin

@@ -4,9 +4,10 @@
     python benchmarks/caps.py --lengths runs/x/rollouts    simulated from recorded lengths (JSON lines with `length`)
 
 Max rows earn nothing from ceil(budget + delta/alpha) on (Objective.cap), so generation stops there. Simulated: lengths
-of a model that does not know budgets yet, against the paper's law and settings. Without --lengths they are log-normal,
-with the mean that DeepScaleR-1.5B-Preview has on MATH-500 (3,078 tokens, arXiv:2503.04697, figures) and an assumed
-spread. Measured: the same rollouts of the tiny base, same random numbers, with and without caps; rewards must be equal.
+of a model that does not know budgets yet, against the paper's law and settings. Without --lengths they are those that
+the tiny base has just had, scaled to the mean of DeepScaleR-1.5B-Preview on MATH-500 (3,078 tokens, arXiv:2503.04697,
+figures), and log-normal ones of the same mean and assumed spreads. Measured: the same rollouts of the tiny base, same
+random numbers, with and without caps; rewards must be equal.
 """
 
 import argparse
@@ -22,8 +23,9 @@ from lcpo.budgets import BudgetSampler, prompt
 from lcpo.types import Outcomes
 
 RELEASED = Max(alpha=1e-3, delta=0.5)
-SPREAD = 0.7
-"""Standard deviation of log length where no lengths are given: an assumption."""
+MEAN = 3078
+SPREADS = (0.5, 0.7, 0.9)
+"""Standard deviations of log length where no lengths are given: an assumption."""
 GLOBAL_CAP = 4500
 
 
@@ -48,8 +50,11 @@ def simulated(lengths: np.ndarray[Any, np.dtype[np.float64]], seed: int = 0, cou
     }
 
 
-def measured(model: str, problems: int, group: int, seed: int) -> dict[str, Any]:
-    """The tiny base on its own task, max budgets 12-96, with and without caps: tokens, and whether rewards agree."""
+def measured(model: str, problems: int, group: int, seed: int) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
+    """The tiny base on its own task, max budgets 12-96, with and without caps: tokens, and whether rewards agree.
+
+    Also the lengths that it had without caps.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -87,13 +92,24 @@ def measured(model: str, problems: int, group: int, seed: int) -> dict[str, Any]
         ids = sample(net, prompts, caps, numbers, eos=[tokenizer.eos_token_id], pad=tokenizer.pad_token_id)
         found[name] = (sum(map(len, ids)), reward.score(ids, columns).outcomes)
     (full, before), (short, after) = found["without"], found["with"]
-    return {
+    result = {
+        "model": model,
         "rollouts": len(asked),
         "tokens_mean": full / len(asked),
         "saved": 1 - short / full,
         "rewards_equal": bool((objective(before) == objective(after)).all()),
         "rewarded": float((objective(before) > 0).mean()),
     }
+    return result, before.length.ravel().astype(float)
+
+
+def assumed(tiny: np.ndarray[Any, Any], rng: np.random.Generator) -> dict[str, np.ndarray[Any, Any]]:
+    """Lengths to simulate with where none are given, by their description."""
+    found = {f"of the tiny base, scaled to a mean of {MEAN:,}": tiny * MEAN / tiny.mean()}
+    for spread in SPREADS:
+        drawn = rng.lognormal(math.log(MEAN) - spread**2 / 2, spread, 100_000)
+        found[f"log-normal, mean {MEAN:,}, spread {spread} (assumed)"] = drawn
+    return found
 
 
 def main() -> None:
@@ -106,16 +122,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    rng = np.random.default_rng(asked.seed)
-    if asked.lengths is None:
-        lengths = rng.lognormal(math.log(3078) - SPREAD**2 / 2, SPREAD, 100_000)
-        source = f"log-normal, mean 3,078, spread {SPREAD} (assumed)"
-    else:
-        lengths, source = recorded(asked.lengths), asked.lengths.name
-    found = {
-        "simulated": {"lengths": source, **simulated(lengths, asked.seed)},
-        "measured": {"model": asked.model, **measured(asked.model, asked.problems, asked.group, asked.seed)},
-    }
+    result, tiny = measured(asked.model, asked.problems, asked.group, asked.seed)
+    given = {asked.lengths.name: recorded(asked.lengths)} if asked.lengths else None
+    sources = given or assumed(tiny, np.random.default_rng(asked.seed))
+    simulations = [{"lengths": name, **simulated(lengths, asked.seed)} for name, lengths in sources.items()]
+    found = {"simulated": simulations, "measured": result}
     text = json.dumps(found, indent=1)
     print(text)
     if asked.out:

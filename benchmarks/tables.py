@@ -153,6 +153,38 @@ def methods() -> str:
     return "\n".join(lines)
 
 
+def caps() -> str:
+    """What caps on max rows save: simulated at the paper's budgets, measured on the tiny base."""
+    done = claim("caps")
+    lines = ["| lengths | rows cut | tokens saved |", "|---|---|---|"]
+    for row in done["simulated"] if done else []:
+        lines.append(f"| simulated: {row['lengths']} | {100 * row['rows_cut']:.0f} % | {100 * row['saved']:.0f} % |")
+    if done:
+        row = done["measured"]
+        same = "the same rewards" if row["rewards_equal"] else "OTHER REWARDS"
+        lines.append(
+            f"| measured: {row['rollouts']:,} rollouts of the tiny base, {same} | | {100 * row['saved']:.0f} % |"
+        )
+    return "\n".join(lines)
+
+
+def verl_dial() -> str:
+    """The dial that verl's RL makes on a CPU: every tenth of the run, and the gain with its interval."""
+    done = claim("verl-dial")
+    lines = ["| generations | rank correlation | MARE | accuracy |", "|---|---|---|---|"]
+    log = done["log"] if done else []
+    size = max(1, len(log) // 10)
+    for part in (log[at : at + size] for at in range(0, len(log) - size + 1, size)):
+        shown = (mean(line[name] for line in part) for name in ("rank_correlation", "mare", "accuracy"))
+        lines.append(
+            f"| {part[0]['step']}-{part[-1]['step']} | " + " | ".join(f"{value:.2f}" for value in shown) + " |"
+        )
+    if done:
+        low, high = done["ci95"]
+        lines.append(f"| last tenth minus first | {done['gain']:+.2f} (95 %: {low:+.2f} to {high:+.2f}) | | |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "study": study,
     "curve": curve,
@@ -160,6 +192,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "audit-plans": audit_plans,
     "audit-rest": audit_rest,
     "methods": methods,
+    "caps": caps,
+    "verl-dial": verl_dial,
 }
 
 

@@ -1,0 +1,145 @@
+"""The thresholds of docs/study.md, run by run, with paired intervals: docs/results/thresholds.json from runs/claims.
+
+    python benchmarks/thresholds.py
+
+Needs the samples of tiny-base, tiny-exact and tiny-max under runs/claims (`make claims NAME=...`). Runs that are not
+there are left out and named. A step is the accuracy at a budget minus that at the one before, problems drawn jointly.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from claims import ARMS, RESULTS, RUNS, runs, write
+from lcpo.evaluate.comparisons import paired
+from lcpo.evaluate.records import Sample
+
+RESAMPLES = 4000
+
+
+def samples(folder: str) -> list[Sample]:
+    """Every sample of an evaluation."""
+    with (RUNS / folder / "samples.jsonl").open(encoding="utf-8") as lines:
+        return [Sample(**json.loads(line)) for line in lines]
+
+
+def rows(folder: str) -> list[dict[str, Any]]:
+    """The rows of an evaluation's prompted budgets, by budget."""
+    found = json.loads((RUNS / folder / "results.json").read_text())["rows"]
+    return sorted((row for row in found if row["method"] == "prompted"), key=lambda row: row["budget"])
+
+
+def rank(folder: str) -> float:
+    """Rank correlation of length and budget, over all prompted samples."""
+    dials = json.loads((RUNS / folder / "results.json").read_text())["dials"]
+    return next(float(line["rank_correlation"]) for line in dials if line["method"] == "prompted")
+
+
+def mean(values: Iterator[float]) -> float:
+    """Arithmetic mean as a plain number."""
+    return float(np.mean(list(values)))
+
+
+def gap(drawn: list[Sample], a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """Accuracy of row a minus that of row b, and its 95 % interval."""
+    return paired(drawn, {"method": "prompted", **a}, {"method": "prompted", **b}, resamples=RESAMPLES)
+
+
+def steps(drawn: list[Sample], budgets: list[int]) -> list[dict[str, Any]]:
+    """Every step in accuracy between neighbouring budgets, in standard errors."""
+    found = []
+    for low, high in pairwise(budgets):
+        pair = [sample for sample in drawn if sample.budget in (low, high)]
+        step = gap(pair, {"budget": high}, {"budget": low})
+        error = (step["ci95"][1] - step["ci95"][0]) / (2 * 1.96)
+        found.append({"from": low, "to": high, **step, "standard_errors": step["accuracy_difference"] / error})
+    return found
+
+
+def exact_run(name: str, base: list[Sample]) -> dict[str, Any]:
+    """What a run of tiny-exact has to show, and whether it does."""
+    folder = f"{name}-eval-exact"
+    table, drawn = rows(folder), [s for s in samples(folder) if s.method == "prompted"]
+    budgets = [row["budget"] for row in table]
+    last = [s for s in drawn if s.budget == budgets[-1]]
+    ends = [s for s in drawn if s.budget in (budgets[0], budgets[-1])]
+    found: dict[str, Any] = {
+        "rank_correlation": rank(folder),
+        "worst_mean": max((row["signed_error"] for row in table), key=abs),
+        "mare": mean(row["mare"] for row in table),
+        "mare_unseen": mean(row["mare"] for row in table if not row["seen"]),
+        "filler": max(row["filler"] for row in table),
+        "rise": gap(ends, {"budget": budgets[-1]}, {"budget": budgets[0]}),
+        "worst_step": min(steps(drawn, budgets), key=lambda step: step["standard_errors"]),
+        "over_base": gap([*last, *base], {"run": name}, {"run": "tiny", "method": "unlimited"}),
+    }
+    checks = {
+        "rank_correlation": found["rank_correlation"] >= 0.95,
+        "worst_mean": abs(found["worst_mean"]) <= 0.15,
+        "mare": found["mare"] <= 0.15,
+        "mare_unseen": found["mare_unseen"] <= 0.20,
+        "filler": found["filler"] <= 0.05,
+        "rise": found["rise"]["accuracy_difference"] >= 0.15 and found["rise"]["ci95"][0] > 0,
+        "worst_step": found["worst_step"]["standard_errors"] >= -2,
+        "over_base": found["over_base"]["ci95"][1] >= 0,
+    }
+    return {"run": name, **found, "missed": [check for check, holds in checks.items() if not holds]}
+
+
+def used(drawn: list[Sample], natural: dict[str, float]) -> float:
+    """Mean share of the budget used on problems whose natural length, the base's without a budget, exceeds it."""
+    binds = [s for s in drawn if s.budget is not None and natural[s.problem] > s.budget]
+    return mean((s.tokens or 0) / s.budget for s in binds if s.budget)
+
+
+def max_run(name: str, start: str, natural: dict[str, float]) -> dict[str, Any]:
+    """What a run of tiny-max, trained from the run `start`, has to show, and whether it does."""
+    folder = f"{name}-eval-max"
+    table, drawn = rows(folder), samples(folder)
+    budget = table[-1]["budget"]
+    last = [s for s in [*drawn, *samples(f"{start}-eval-exact")] if s.budget == budget]
+    exact = mean(row["mare"] for row in rows(f"{name}-eval-exact"))
+    found: dict[str, Any] = {
+        "rank_correlation": rank(folder),
+        "over_budget": mean(row["over_budget"] for row in table),
+        "used_where_it_binds": used(drawn, natural),
+        "over_exact": gap(last, {"run": name}, {"run": start}),
+        "exact_mare": exact,
+        "exact_mare_over_start": exact - mean(row["mare"] for row in rows(f"{start}-eval-exact")),
+    }
+    checks = {
+        "rank_correlation": found["rank_correlation"] >= 0.8,
+        "over_budget": found["over_budget"] <= 0.05,
+        "used_where_it_binds": found["used_where_it_binds"] >= 0.5,
+        "over_exact": found["over_exact"]["ci95"][0] >= -0.03,
+        "exact_mare": found["exact_mare_over_start"] <= 0.05,
+    }
+    return {"run": name, **found, "missed": [check for check, holds in checks.items() if not holds]}
+
+
+def main() -> None:
+    """Writes docs/results/thresholds.json and prints which thresholds were missed."""
+    base = [s for s in samples("tiny-eval-exact") if s.method == "unlimited"]
+    lengths: dict[str, list[int]] = {}
+    for s in base:
+        lengths.setdefault(s.problem, []).append(s.tokens or 0)
+    natural = {problem: float(np.mean(found)) for problem, found in lengths.items()}
+    exact, most, missing = [], [], []
+    for name, _, _ in runs("tiny-exact", ARMS["tiny-exact"]):
+        there = (RUNS / f"{name}-eval-exact" / "results.json").exists()
+        exact.append(exact_run(name, base)) if there else missing.append(name)
+    for name, _, start in runs("tiny-max", ARMS["tiny-max"]):
+        there = all((RUNS / f"{name}-eval-{kind}" / "results.json").exists() for kind in ("max", "exact"))
+        most.append(max_run(name, Path(start).name, natural)) if there else missing.append(name)
+    for run in [*exact, *most]:
+        print(run["run"], "missed: " + ", ".join(run["missed"]) if run["missed"] else "holds", file=sys.stderr)
+    print(write(RESULTS / "thresholds.json", {"tiny-exact": exact, "tiny-max": most, "missing": missing}))
+
+
+if __name__ == "__main__":
+    main()
