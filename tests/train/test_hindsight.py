@@ -52,6 +52,14 @@ def test_a_maximum_lies_above_the_length_and_is_never_kept_out(warm: dict[str, A
     assert {(budget.kind, budget.tokens) for budget in told} == {("exact", 17), ("max", 17), ("max", 19), ("max", 20)}
 
 
+def test_jitter_tells_neighbours_and_never_a_kept_out_budget(warm: dict[str, Any]) -> None:
+    recipe, rng = parse_recipe(warm, "test"), np.random.default_rng(0)
+    table = hindsight.Hindsight(jitter=0.1)
+    for length, near in ((12, {11, 13}), (13, {13, 14}), (20, {19, 20, 22})):
+        assert {hindsight.relabel(length, table, recipe, rng).tokens for _ in range(200)} == near
+    assert hindsight.kept(3, "exact", table, recipe) == []  # no neighbour within a tenth
+
+
 def test_no_usable_length_is_said(warm: dict[str, Any]) -> None:
     with pytest.raises(EngineError, match=r"widen budget\.law"):
         hindsight.bins([own(3), own(60)], hindsight.Hindsight(), parse_recipe(warm, "test"))

@@ -44,6 +44,9 @@ class Hindsight(Config):
     """Whether the first round asks for budgets too: for a model that has a dial already, in other words."""
     slack: float = Field(default=0.2, ge=0)
     """A sample of kind max is told a budget up to so much above its length: any such budget it has kept."""
+    jitter: float = Field(default=0.0, ge=0)
+    """A sample of kind exact is told a budget up to so much above or below its length: exactness is left to RL, and a
+    number that is never drawn is read like its neighbours."""
     samples: int = Field(default=8000, ge=1)
     """Own samples of a round."""
     steps: int = Field(default=500, ge=1)
@@ -161,9 +164,13 @@ def encode(tokenizer: Any, problem: Problem, budget: Budget, template: str) -> l
 
 
 def bins(samples: Sequence[Own], table: Hindsight, recipe: Recipe) -> list[tuple[list[Own], list[Own]]]:
-    """(all, right) samples by bin of log length; only lengths that training may ask for. Raises EngineError if none."""
+    """(all, right) samples by bin of log length; only those that have kept a budget that training may draw.
+
+    Raises EngineError if there are none.
+    """
     law = recipe.budget.law
-    usable = [own for own in samples if recipe.budget.sampler.seen(own.length)]
+    kinds: list[Kind] = [kind for kind in recipe.budget.kinds if kind != "none"]
+    usable = [own for own in samples if all(kept(own.length, kind, table, recipe) for kind in kinds)]
     if not usable:
         raise EngineError("hindsight: no own sample has a length that the budgets ask for; widen budget.law")
     logs = [math.log(own.length) for own in usable]
@@ -174,15 +181,20 @@ def bins(samples: Sequence[Own], table: Hindsight, recipe: Recipe) -> list[tuple
     return [(each, [own for own in each if own.correct]) for each in found if each]
 
 
+def kept(length_: int, kind: Kind, table: Hindsight, recipe: Recipe) -> list[int]:
+    """The budgets that training may draw and that a sample of this length has kept, as nearly as the table asks."""
+    below, above = (table.jitter, table.jitter) if kind == "exact" else (0.0, table.slack)
+    near = range(math.ceil(length_ / (1 + below)), math.floor(length_ * (1 + above)) + 1)
+    return [n for n in near if recipe.budget.sampler.seen(n)]
+
+
 def relabel(length_: int, table: Hindsight, recipe: Recipe, rng: np.random.Generator) -> Budget:
     """A budget that a sample of this length has kept: the length itself, or a maximum above; kinds as in training."""
     kinds: list[Kind] = [kind for kind in recipe.budget.kinds if kind != "none"]
     weights = np.array([recipe.budget.kinds[kind] for kind in kinds])
     kind = kinds[0] if len(kinds) == 1 else kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
-    if kind == "exact":
-        return Budget(kind, length_, recipe.budget.scope)
-    above = [n for n in range(length_, math.floor(length_ * (1 + table.slack)) + 1) if recipe.budget.sampler.seen(n)]
-    return Budget(kind, above[int(rng.integers(len(above)))], recipe.budget.scope)
+    near = kept(length_, kind, table, recipe)
+    return Budget(kind, near[int(rng.integers(len(near)))] if len(near) > 1 else near[0], recipe.budget.scope)
 
 
 def learn(
