@@ -113,6 +113,41 @@ def reach() -> str:
     return "\n".join(lines)
 
 
+def interval(line: dict[str, Any]) -> str:
+    """A paired difference with its 95 % interval."""
+    return f"{line['accuracy_difference']:+.3f} ({line['ci95'][0]:+.3f} to {line['ci95'][1]:+.3f})"
+
+
+def thresholds() -> str:
+    """The thresholds that need pairs of samples, and which of all thresholds each run missed."""
+    done = claim("thresholds")
+    lines = [
+        "| `tiny-exact` | accuracy at 96 minus 12 | at 96 minus the base's unlimited | worst step | missed |",
+        "|---|---|---|---|---|",
+    ]
+    for run in done["tiny-exact"] if done else []:
+        step = run["worst_step"]
+        worst = f"{step['from']} to {step['to']}: {interval(step)}"
+        shown = (f"`{run['run']}`", interval(run["rise"]), interval(run["over_base"]), worst, _missed(run))
+        lines.append("| " + " | ".join(shown) + " |")
+    if done and done["tiny-max"]:
+        lines += [
+            "",
+            "| `tiny-max` | over budget | used where it binds | at 96 minus its start | exact MARE | missed |",
+        ]
+        lines.append("|---|---|---|---|---|---|")
+    for run in done["tiny-max"] if done else []:
+        shares = (f"{100 * run[name]:.1f} %" for name in ("over_budget", "used_where_it_binds"))
+        error = f"{run['exact_mare']:.3f} ({run['exact_mare_over_start']:+.3f})"
+        shown = (f"`{run['run']}`", *shares, interval(run["over_exact"]), error, _missed(run))
+        lines.append("| " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def _missed(run: dict[str, Any]) -> str:
+    return ", ".join(name.replace("_", " ") for name in run["missed"]) or "none"
+
+
 def audit_plans() -> str:
     """The base's own responses without a budget, by the plan that they followed."""
     done = claim("tiny-audit")
@@ -189,6 +224,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "study": study,
     "curve": curve,
     "reach": reach,
+    "thresholds": thresholds,
     "audit-plans": audit_plans,
     "audit-rest": audit_rest,
     "methods": methods,
