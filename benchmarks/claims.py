@@ -47,10 +47,10 @@ REACH = (
 
 ARMS = {
     "tiny-base": Arm(None, evaluations=(("exact", ("--methods", "prompted,unlimited")),)),
-    "tiny-exact": Arm("tiny-exact", seeds=(3, 4, 5), second_base=True, evaluations=REACH),
+    "tiny-exact": Arm("tiny-exact", seeds=(6, 7, 8), second_base=True, evaluations=REACH),
     "tiny-max": Arm(
         "tiny-max",
-        seeds=(3, 4, 5),
+        seeds=(6, 7, 8),
         start="tiny-exact",
         second_base=True,
         evaluations=(("max", ("--kind", "max")), ("exact", ())),

@@ -27,10 +27,11 @@ ARMS = (
     "tiny-filler",
     "tiny-l1",
     "tiny-l1-warm",
+    "tiny-exact-second",
     "tiny-exact-first",
     "tiny-max-first",
 )
-"""In the order of docs/study.md; -first: runs of the first recipe, which are not made again."""
+"""In the order of docs/study.md; -first, -second: runs of earlier recipes, which are not made again."""
 BEYOND = {"half-and-double", "unseen-sizes", "unseen-wording"}
 """Evaluations outside of what tiny-exact was trained on."""
 
@@ -68,7 +69,8 @@ def study() -> str:
         done = claim(name)
         for run in done["runs"] if done else []:
             for evaluation in [e for e in ("exact", "max") if e in run["evaluations"]]:
-                lines.append(_study_line(run, evaluation, ", first recipe" * name.endswith("-first")))
+                earlier = next((f", {word} recipe" for word in ("first", "second") if name.endswith(f"-{word}")), "")
+                lines.append(_study_line(run, evaluation, earlier))
     return "\n".join(lines)
 
 

@@ -20,6 +20,8 @@ from lcpo.evaluate.comparisons import paired
 from lcpo.evaluate.records import Sample
 
 RESAMPLES = 4000
+EARLIER = [f"tiny-exact-{seed}" for seed in (3, 4, 5, 0, 1, 2)]
+"""Runs of the second and the first recipe."""
 
 
 def samples(folder: str) -> list[Sample]:
@@ -130,7 +132,7 @@ def main() -> None:
         lengths.setdefault(s.problem, []).append(s.tokens or 0)
     natural = {problem: float(np.mean(found)) for problem, found in lengths.items()}
     exact, most, missing = [], [], []
-    for name, _, _ in runs("tiny-exact", ARMS["tiny-exact"]):
+    for name in [*(name for name, _, _ in runs("tiny-exact", ARMS["tiny-exact"])), *EARLIER]:
         there = (RUNS / f"{name}-eval-exact" / "results.json").exists()
         exact.append(exact_run(name, base)) if there else missing.append(name)
     for name, _, start in runs("tiny-max", ARMS["tiny-max"]):
