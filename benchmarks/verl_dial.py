@@ -46,7 +46,7 @@ def warmed(table: dict[str, Any], steps: int, out: Path) -> None:
         table["hindsight"] |= {"rounds": 1, "steps": steps}
         table["trl"]["use_cpu"] = True
         warm_start(parse_recipe(table, "warm"), task(table["task"]["name"]), shipped_base(table["model"]), out)
-        table["model"] = str(out)
+        table["model"] = os.path.relpath(out)
     table.pop("hindsight")
 
 
