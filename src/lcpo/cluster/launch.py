@@ -143,7 +143,8 @@ def _model(recipe: Recipe) -> str:
     source = resolve(recipe.model)
     if source.kind == "server":
         raise ConfigError(f"model {recipe.model} is a server; training needs weights: a folder or a hub id")
-    return str(source.path)
+    folder = Path(source.path)
+    return str(folder.resolve()) if folder.is_dir() else source.path  # workers have working directories of their own
 
 
 def _check(made: Prepared) -> None:
