@@ -59,7 +59,7 @@ ARMS = {
     "tiny-absolute": Arm("tiny-absolute", seeds=(0, 1, 2)),
     "tiny-control": Arm("tiny-control"),
     "tiny-shuffled": Arm("tiny-shuffled"),
-    "tiny-filler": Arm("tiny-filler"),
+    "tiny-filler": Arm("tiny-filler", evaluations=(("exact", ("--methods", "prompted,filler,direct")),)),
     "tiny-l1": Arm("tiny-l1"),
     "tiny-l1-warm": Arm("tiny-l1", overrides=("trl.temperature=1.0",)),
 }
