@@ -8,7 +8,6 @@ there are left out and named. A step is the accuracy at a budget minus that at t
 
 import json
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from claims import ARMS, RESULTS, RUNS, runs, write
 from lcpo.evaluate.comparisons import paired
 from lcpo.evaluate.records import Sample
+from tables import dial, mean, prompted
 
 RESAMPLES = 4000
 EARLIER = [f"tiny-exact-{seed}" for seed in (3, 4, 5, 0, 1, 2)]
@@ -30,21 +30,19 @@ def samples(folder: str) -> list[Sample]:
         return [Sample(**json.loads(line)) for line in lines]
 
 
+def results(folder: str) -> dict[str, Any]:
+    """The results of an evaluation, as the tables take them."""
+    return {"evaluations": {"here": json.loads((RUNS / folder / "results.json").read_text())}}
+
+
 def rows(folder: str) -> list[dict[str, Any]]:
     """The rows of an evaluation's prompted budgets, by budget."""
-    found = json.loads((RUNS / folder / "results.json").read_text())["rows"]
-    return sorted((row for row in found if row["method"] == "prompted"), key=lambda row: row["budget"])
+    return prompted(results(folder), "here")
 
 
 def rank(folder: str) -> float:
     """Rank correlation of length and budget, over all prompted samples."""
-    dials = json.loads((RUNS / folder / "results.json").read_text())["dials"]
-    return next(float(line["rank_correlation"]) for line in dials if line["method"] == "prompted")
-
-
-def mean(values: Iterator[float]) -> float:
-    """Arithmetic mean as a plain number."""
-    return float(np.mean(list(values)))
+    return float(dial(results(folder), "here")["rank_correlation"])
 
 
 def gap(drawn: list[Sample], a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def relabel(length_: int, table: Hindsight, recipe: Recipe, rng: np.random.Gener
     weights = np.array([recipe.budget.kinds[kind] for kind in kinds])
     kind = kinds[0] if len(kinds) == 1 else kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
     near = kept(length_, kind, table, recipe)
-    return Budget(kind, near[int(rng.integers(len(near)))] if len(near) > 1 else near[0], recipe.budget.scope)
+    return Budget(kind, near[int(rng.integers(len(near)))], recipe.budget.scope)
 
 
 def learn(
