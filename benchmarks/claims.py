@@ -53,7 +53,7 @@ ARMS = {
         seeds=(6, 7, 8),
         start="tiny-exact",
         second_base=True,
-        evaluations=(("max", ("--kind", "max")), ("exact", ())),
+        evaluations=(("max", ("--kind", "max")), ("exact", ("--kind", "exact"))),
     ),
     "tiny-one-budget": Arm("tiny-one-budget", seeds=(0, 1, 2)),
     "tiny-absolute": Arm("tiny-absolute", seeds=(0, 1, 2)),
