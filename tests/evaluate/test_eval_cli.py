@@ -263,6 +263,13 @@ def test_ask_says_what_it_used(model: Path) -> None:
     assert "below the budget" in error("ask", model, "q", "--budget", 8, "--cap", 4)
 
 
+def test_ask_takes_the_kind_that_the_model_was_trained_for() -> None:
+    asked = ("Add b12 c30.", "--budget", 24, "--json")
+    assert json.loads(lcpo("ask", "tiny-max", *asked).stdout)["kind"] == "max"
+    assert json.loads(lcpo("ask", "tiny-max", *asked, "--kind", "exact").stdout)["kind"] == "exact"
+    assert json.loads(lcpo("ask", "tiny-exact", *asked).stdout)["kind"] == "exact"
+
+
 def test_methods_are_listed() -> None:
     found = lcpo("methods")
     assert found.exit_code == 0

@@ -11,9 +11,7 @@ from lcpo.cli import emit
 @click.argument("model")
 @click.argument("question")
 @click.option("--budget", type=click.IntRange(1), metavar="N", help="Tokens to use. [default: as many as it likes]")
-@click.option(
-    "--kind", type=click.Choice(["exact", "max"]), default="exact", show_default=True, help="Exactly, or at most."
-)
+@click.option("--kind", type=click.Choice(["exact", "max"]), help="Exactly, or at most. [default: the model's own]")
 @click.option("--method", "spec", metavar="M", help="A method of `lcpo methods`. [default: prompted]")
 @click.option("--wording", metavar="W", help="Words of the budget sentence. [default: the model's own]")
 @click.option("--temperature", type=click.FloatRange(0), default=0.6, show_default=True, help="0 is greedy.")

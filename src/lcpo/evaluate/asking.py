@@ -21,7 +21,7 @@ def ask(
     question: str,
     *,
     budget: int | None = None,
-    kind: str = "exact",
+    kind: str | None = None,
     spec: str | None = None,
     wording: str | None = None,
     temperature: float = 0.6,
@@ -42,6 +42,7 @@ def ask(
         raise ConfigError(f"a cap of {cap} tokens is below the budget of {budget}; raise --cap")
     one = make_engine(source, engine, api_key, tokenizer)
     own = source.tables.get("evaluate", {}).get("generation_cap")
+    kind = kind or source.tables.get("evaluate", {}).get("kind", "exact")
     asked = Ask(
         problem=Problem("asked", question, (), instruction="" if _needs_no_instruction(source) else None),
         budget=Budget(cast(Kind, kind), budget, chosen.scope) if budget is not None else None,
