@@ -79,7 +79,11 @@ def lcpo(*args: str) -> None:
 
 
 def runs(name: str, arm: Arm) -> Iterator[tuple[str, int, str]]:
-    """(run folder name, seed, base model or "" for the recipe's own) of every training run of an arm."""
+    """(run folder name, seed, base model or "" for the recipe's own) of every run; without a recipe, of the bases."""
+    if arm.recipe is None:
+        yield "tiny", 0, ""
+        yield SECOND_BASE.name, 0, ""
+        return
     for seed in arm.seeds:
         yield f"{name}-{seed}", seed, f"runs/claims/{arm.start}-{seed}" if arm.start else ""
     if arm.second_base:
@@ -87,12 +91,18 @@ def runs(name: str, arm: Arm) -> Iterator[tuple[str, int, str]]:
         yield f"{name}-second-base", arm.seeds[0], start
 
 
+def build() -> None:
+    """The second base, from scratch, unless it is there."""
+    if not (SECOND_BASE / "config.json").exists():
+        lcpo("tiny", "build", "--out", str(SECOND_BASE), "--seed", "1")
+
+
 def train(folder: Path, arm: Arm, seed: int, base: str) -> None:
     """Train one seed unless its model is there; an interrupted run is resumed."""
     if (folder / "model" / "config.json").exists():
         return
-    if base == str(SECOND_BASE) and not (SECOND_BASE / "config.json").exists():
-        lcpo("tiny", "build", "--out", str(SECOND_BASE), "--seed", "1")
+    if base == str(SECOND_BASE):
+        build()
     overrides = [*arm.overrides, *([f"model={base}"] if base else [])]
     resume = ["--resume"] if folder.exists() else []
     lcpo("train", str(arm.recipe), f"seed={seed}", *overrides, "--out", str(folder), *resume)
@@ -118,17 +128,20 @@ def claim(name: str, collect: bool) -> Path:
     """Everything that one arm claims, written to docs/results/NAME.json; with `collect`, what is there of it."""
     arm = ARMS[name]
     done, missing = [], []
-    for run, seed, base in [("tiny", 0, "")] if arm.recipe is None else list(runs(name, arm)):
+    for run, seed, base in runs(name, arm):
         folder = RUNS / run
         record: dict[str, Any] = {"run": run, "seed": seed, "evaluations": {}}
-        if arm.recipe is not None:
+        if arm.recipe is None:
+            if run == SECOND_BASE.name and not collect:
+                build()
+        else:
             if not collect:
                 train(folder, arm, seed, base)
             if not (folder / "model" / "config.json").exists():
                 missing.append(run)
                 continue
             record["manifest"] = portable(json.loads((folder / "manifest.json").read_text()))
-        model = "tiny" if arm.recipe is None else f"runs/claims/{run}"
+        model = "tiny" if run == "tiny" else f"runs/claims/{run}"
         for evaluation, options in arm.evaluations:
             where = RUNS / f"{run}-eval-{evaluation}"
             if collect and not (where / "results.json").exists():

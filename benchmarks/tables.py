@@ -42,15 +42,15 @@ def claim(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def prompted(run: dict[str, Any], evaluation: str) -> list[dict[str, Any]]:
+def prompted(run: dict[str, Any], evaluation: str, method: str = "prompted") -> list[dict[str, Any]]:
     """The rows of a run's dial, by budget."""
-    rows = [row for row in run["evaluations"][evaluation]["rows"] if row["method"] == "prompted"]
+    rows = [row for row in run["evaluations"][evaluation]["rows"] if row["method"] == method]
     return sorted(rows, key=lambda row: row["budget"])
 
 
-def dial(run: dict[str, Any], evaluation: str) -> dict[str, Any]:
+def dial(run: dict[str, Any], evaluation: str, method: str = "prompted") -> dict[str, Any]:
     """The dial of a run's prompted budgets."""
-    return next(line for line in run["evaluations"][evaluation]["dials"] if line["method"] == "prompted")
+    return next(line for line in run["evaluations"][evaluation]["dials"] if line["method"] == method)
 
 
 def mean(values: Iterator[float]) -> float:
@@ -71,11 +71,13 @@ def study() -> str:
             for evaluation in [e for e in ("exact", "max") if e in run["evaluations"]]:
                 earlier = next((f", {word} recipe" for word in ("first", "second") if name.endswith(f"-{word}")), "")
                 lines.append(_study_line(run, evaluation, earlier))
+                if any(line["method"] == "filler" for line in run["evaluations"][evaluation]["dials"]):
+                    lines.append(_study_line(run, evaluation, ", marks for a thought", "filler"))
     return "\n".join(lines)
 
 
-def _study_line(run: dict[str, Any], evaluation: str, note: str) -> str:
-    rows, line = prompted(run, evaluation), dial(run, evaluation)
+def _study_line(run: dict[str, Any], evaluation: str, note: str, method: str = "prompted") -> str:
+    rows, line = prompted(run, evaluation, method), dial(run, evaluation, method)
     worst = max((row["signed_error"] for row in rows), key=abs)
     unseen = [row["mare"] for row in rows if row["budget"] % 3 == 0]
     label = f"`{run['run']}`" + (", maximum" if evaluation == "max" else "") + note
@@ -143,6 +145,36 @@ def thresholds() -> str:
         error = f"{run['exact_mare']:.3f} ({run['exact_mare_over_start']:+.3f})"
         shown = (f"`{run['run']}`", *shares, interval(run["over_exact"]), error, _missed(run))
         lines.append("| " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def controls() -> str:
+    """What must not work: no dial for the bases and the controls, no knowledge from marks in place of a thought."""
+    done = claim("thresholds")
+    lines = ["| run | rank corr. | slope | missed |", "|---|---|---|---|"]
+    for run in done["controls"] if done else []:
+        lines.append(f"| `{run['run']}` | {run['rank_correlation']:.3f} | {run['slope']:.3f} | {_missed(run)} |")
+    if done and done["filler"]:
+        lines += ["", "| run | accuracy with marks, 12 to 96 | at 96 minus no thought | missed |", "|---|---|---|---|"]
+    for run in done["filler"] if done else []:
+        low, high = min(run["accuracy"]), max(run["accuracy"])
+        lines.append(f"| `{run['run']}` | {low:.3f}-{high:.3f} | {interval(run['over_direct'])} | {_missed(run)} |")
+    return "\n".join(lines)
+
+
+def adherence() -> str:
+    """Rank correlation over RL rollouts, as training logged it, at every quarter of a run; the rest at its end."""
+    done = claim("adherence")
+    lines = ["| run | rollouts | at 1/4 | 1/2 | 3/4 | the end | MARE | accuracy | tokens |", "|" + "---|" * 9]
+    for run in done["runs"] if done else []:
+        at = run["windows"]
+        ranks = " | ".join(f"{at[(len(at) * part) // 4 - 1]['rank_correlation']:.2f}" for part in (1, 2, 3, 4))
+        end = at[-1]
+        rest = "" if run["steps"] >= run["max_steps"] else f", stopped at step {run['steps']:,} of {run['max_steps']:,}"
+        lines.append(
+            f"| `{run['run']}`{rest} | {run['rollouts']:,} | {ranks} "
+            f"| {end['mare']:.2f} | {end['accuracy']:.2f} | {end['length']:.0f} |"
+        )
     return "\n".join(lines)
 
 
@@ -227,6 +259,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "curve": curve,
     "reach": reach,
     "thresholds": thresholds,
+    "controls": controls,
+    "adherence": adherence,
     "audit-plans": audit_plans,
     "audit-rest": audit_rest,
     "methods": methods,

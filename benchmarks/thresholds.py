@@ -2,12 +2,14 @@
 
     python benchmarks/thresholds.py
 
-Needs the samples of tiny-base, tiny-exact and tiny-max under runs/claims (`make claims NAME=...`). Runs that are not
-there are left out and named. A step is the accuracy at a budget minus that at the one before, problems drawn jointly.
+Needs the samples of tiny-base, and of every other arm that is to be checked, under runs/claims (`make claims
+NAME=...`). Runs that are not there are left out and named. A step is the accuracy at a budget minus that at the one
+before, problems drawn jointly. A run is compared with the base that it goes back to.
 """
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from tables import dial, mean, prompted
 RESAMPLES = 4000
 EARLIER = [f"tiny-exact-{seed}" for seed in (3, 4, 5, 0, 1, 2)]
 """Runs of the second and the first recipe."""
+FLAT = ("tiny", "second-base", "tiny-control-0", "tiny-shuffled-0")
+FILLER = ("tiny-filler-0",)
 
 
 def samples(folder: str) -> list[Sample]:
@@ -76,7 +80,7 @@ def exact_run(name: str, base: list[Sample]) -> dict[str, Any]:
         "filler": max(row["filler"] for row in table),
         "rise": gap(ends, {"budget": budgets[-1]}, {"budget": budgets[0]}),
         "worst_step": min(steps(drawn, budgets), key=lambda step: step["standard_errors"]),
-        "over_base": gap([*last, *base], {"run": name}, {"run": "tiny", "method": "unlimited"}),
+        "over_base": paired([*last, *base], {"run": name}, {"method": "unlimited"}, resamples=RESAMPLES),
     }
     checks = {
         "rank_correlation": found["rank_correlation"] >= 0.95,
@@ -122,23 +126,61 @@ def max_run(name: str, start: str, natural: dict[str, float]) -> dict[str, Any]:
     return {"run": name, **found, "missed": [check for check, holds in checks.items() if not holds]}
 
 
+def flat_run(name: str) -> dict[str, Any]:
+    """A control has to show no dial: slope and rank correlation within 0.1 of zero."""
+    line = dial(results(f"{name}-eval-exact"), "here")
+    found = {key: float(line[key]) for key in ("slope", "rank_correlation")}
+    return {"run": name, **found, "missed": [key for key, value in found.items() if abs(value) > 0.1]}
+
+
+def filler_run(name: str) -> dict[str, Any]:
+    """Marks for a thought must know no more than no thought: the largest budget against the direct answer, paired."""
+    drawn = samples(f"{name}-eval-exact")
+    table = prompted(results(f"{name}-eval-exact"), "here", "filler")
+    pair = [s for s in drawn if s.method == "direct" or (s.method == "filler" and s.budget == table[-1]["budget"])]
+    over = paired(pair, {"method": "filler"}, {"method": "direct"}, resamples=RESAMPLES)
+    found = {"accuracy": [row["accuracy"] for row in table], "over_direct": over}
+    return {"run": name, **found, "missed": ["over_direct"] if over["ci95"][0] > 0 else []}
+
+
+def unlimited(base: str) -> list[Sample]:
+    """The base's own responses, asked without a budget."""
+    return [s for s in samples(f"{base}-eval-exact") if s.method == "unlimited"]
+
+
+def natural(base: str) -> dict[str, float]:
+    """Mean length of the base's own responses, problem by problem."""
+    lengths: dict[str, list[int]] = {}
+    for s in unlimited(base):
+        lengths.setdefault(s.problem, []).append(s.tokens or 0)
+    return {problem: float(np.mean(found)) for problem, found in lengths.items()}
+
+
+def base_of(name: str) -> str:
+    """The base that a run goes back to."""
+    return "second-base" if name.endswith("second-base") else "tiny"
+
+
 def main() -> None:
     """Writes docs/results/thresholds.json and prints which thresholds were missed."""
-    base = [s for s in samples("tiny-eval-exact") if s.method == "unlimited"]
-    lengths: dict[str, list[int]] = {}
-    for s in base:
-        lengths.setdefault(s.problem, []).append(s.tokens or 0)
-    natural = {problem: float(np.mean(found)) for problem, found in lengths.items()}
-    exact, most, missing = [], [], []
-    for name in [*(name for name, _, _ in runs("tiny-exact", ARMS["tiny-exact"])), *EARLIER]:
-        there = (RUNS / f"{name}-eval-exact" / "results.json").exists()
-        exact.append(exact_run(name, base)) if there else missing.append(name)
-    for name, _, start in runs("tiny-max", ARMS["tiny-max"]):
-        there = all((RUNS / f"{name}-eval-{kind}" / "results.json").exists() for kind in ("max", "exact"))
-        most.append(max_run(name, Path(start).name, natural)) if there else missing.append(name)
-    for run in [*exact, *most]:
-        print(run["run"], "missed: " + ", ".join(run["missed"]) if run["missed"] else "holds", file=sys.stderr)
-    print(write(RESULTS / "thresholds.json", {"tiny-exact": exact, "tiny-max": most, "missing": missing}))
+    starts = {name: Path(start).name for name, _, start in runs("tiny-max", ARMS["tiny-max"])}
+    exact = [*(name for name, _, _ in runs("tiny-exact", ARMS["tiny-exact"])), *EARLIER]
+    arms: list[tuple[str, Sequence[str], Callable[[str], dict[str, Any]], tuple[str, ...]]] = [
+        ("tiny-exact", exact, lambda name: exact_run(name, unlimited(base_of(name))), ("exact",)),
+        ("tiny-max", [*starts], lambda name: max_run(name, starts[name], natural(base_of(name))), ("max", "exact")),
+        ("controls", FLAT, flat_run, ("exact",)),
+        ("filler", FILLER, filler_run, ("exact",)),
+    ]
+    found: dict[str, list[dict[str, Any]]] = {arm: [] for arm, *_ in arms}
+    missing = []
+    for arm, names, make, evaluations in arms:
+        for name in names:
+            if all((RUNS / f"{name}-eval-{kind}" / "results.json").exists() for kind in evaluations):
+                found[arm].append(run := make(name))
+                print(name, "missed: " + ", ".join(run["missed"]) if run["missed"] else "holds", file=sys.stderr)
+            else:
+                missing.append(name)
+    print(write(RESULTS / "thresholds.json", {**found, "missing": missing}))
 
 
 if __name__ == "__main__":
