@@ -2,7 +2,8 @@
 
     python benchmarks/claims.py                 lists the claims and what is there already
     python benchmarks/claims.py tiny-exact      every seed of an arm, resumable: what is done is not done again
-    python benchmarks/claims.py tiny-exact --collect    only what is done already; the file lists what is missing
+    python benchmarks/claims.py tiny-exact --collect    only what is done already; the file lists what is missing, and
+                                                        a run that was stopped counts with the steps that it has
 
 Runs live under runs/claims. A result file holds rows, dials and costs of every seed, never the best one alone.
 """
@@ -11,6 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,9 +99,17 @@ def build() -> None:
         lcpo("tiny", "build", "--out", str(SECOND_BASE), "--seed", "1")
 
 
+def finished(folder: Path) -> bool:
+    """Whether a run has a model of its last step: one that is stopped keeps the model that it has."""
+    if not (folder / "model" / "config.json").exists():
+        return False
+    wanted = tomllib.loads((folder / "recipe.toml").read_text())["trl"]["max_steps"]
+    return bool(json.loads((folder / "manifest.json").read_text())["steps"] >= wanted)
+
+
 def train(folder: Path, arm: Arm, seed: int, base: str) -> None:
     """Train one seed unless its model is there; an interrupted run is resumed."""
-    if (folder / "model" / "config.json").exists():
+    if finished(folder):
         return
     if base == str(SECOND_BASE):
         build()
@@ -141,6 +151,8 @@ def claim(name: str, collect: bool) -> Path:
                 missing.append(run)
                 continue
             record["manifest"] = portable(json.loads((folder / "manifest.json").read_text()))
+            if not finished(folder):
+                record["stopped_at"] = record["manifest"]["steps"]
         model = "tiny" if run == "tiny" else f"runs/claims/{run}"
         for evaluation, options in arm.evaluations:
             where = RUNS / f"{run}-eval-{evaluation}"

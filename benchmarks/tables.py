@@ -70,7 +70,8 @@ def study() -> str:
         for run in done["runs"] if done else []:
             for evaluation in [e for e in ("exact", "max") if e in run["evaluations"]]:
                 earlier = next((f", {word} recipe" for word in ("first", "second") if name.endswith(f"-{word}")), "")
-                lines.append(_study_line(run, evaluation, earlier))
+                stopped = f", stopped at step {run['stopped_at']:,}" if "stopped_at" in run else ""
+                lines.append(_study_line(run, evaluation, earlier + stopped))
                 if any(line["method"] == "filler" for line in run["evaluations"][evaluation]["dials"]):
                     lines.append(_study_line(run, evaluation, ", marks for a thought", "filler"))
     return "\n".join(lines)
