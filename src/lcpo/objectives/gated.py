@@ -13,9 +13,9 @@ from lcpo.types import FloatArray, Outcomes
 
 
 class Gated(Objective):
-    r"""r = exp(-sharpness * max(0, |log((length + 1) / (budget + 1))| - tolerance)) * (floor + (1 - floor) * 1[correct]).
+    r"""r = exp(-sharpness * max(0, error - tolerance)) * (floor + (1 - floor) * 1[correct]).
 
-    Rows without a budget get floor + (1 - floor) * 1[correct].
+    error = |log((length + 1) / (budget + 1))|. Rows without a budget get floor + (1 - floor) * 1[correct].
     """
 
     name: Literal["gated"] = "gated"
