@@ -120,9 +120,12 @@ def train(folder: Path, arm: Arm, seed: int, base: str) -> None:
 
 def evaluate(model: str, folder: Path, options: tuple[str, ...]) -> dict[str, Any]:
     """Evaluate one model unless it is done; the rows and dials of its results.json."""
-    if not (folder / "results.json").exists():
+    weights, done = ROOT / model / "model" / "model.safetensors", folder / "results.json"
+    if done.exists() and weights.exists() and weights.stat().st_mtime > done.stat().st_mtime:
+        sys.exit(f"{folder} was evaluated before {model} was trained to its end; delete that folder and run this again")
+    if not done.exists():
         lcpo("eval", model, *PROTOCOL, *options, "--out", str(folder), *(["--resume"] if folder.exists() else []))
-    results = json.loads((folder / "results.json").read_text())
+    results = json.loads(done.read_text())
     keep = ("rows", "dials", "comparisons")
     return {key: results[key] for key in keep} | {"manifest": portable(results["manifest"])}
 
