@@ -26,11 +26,10 @@ CONTROLS = ("correctness only", "budgets shuffled", "the paper's settings")
 
 
 def rows(path: Path, evaluation: str) -> list[dict[str, Any]]:
-    """The rows of every run of a claim, each named after its run."""
+    """The rows of every run of a claim on the shipped base, each named after its run."""
     claim = json.loads(path.read_text(encoding="utf-8"))
-    return [
-        {**row, "run": record["run"]} for record in claim["runs"] for row in record["evaluations"][evaluation]["rows"]
-    ]
+    records = [record for record in claim["runs"] if not record["run"].endswith("second-base")]
+    return [{**row, "run": record["run"]} for record in records for row in record["evaluations"][evaluation]["rows"]]
 
 
 def main() -> None:
