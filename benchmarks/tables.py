@@ -102,7 +102,7 @@ def _study_line(run: dict[str, Any], evaluation: str, note: str, method: str = "
 
 
 def curve() -> str:
-    """tiny-exact at every budget, seed 0: asked, used, error, accuracy."""
+    """tiny-exact at every budget, first seed: asked, used, error, accuracy."""
     done = claim("tiny-exact")
     lines = ["| asked | used (mean) | MARE | within 10 % | accuracy | drawn in training |", "|---|---|---|---|---|---|"]
     for row in prompted(done["runs"][0], "exact") if done else []:
