@@ -46,7 +46,7 @@ def recipe_of(small_model: Path, *overrides: str) -> Recipe:
     """tiny-exact, shortened to 4 steps of 4 x 4 rollouts of the small model."""
     short = (
         f"model={small_model}", "trl.max_steps=4", "trl.save_steps=2", "trl.max_completion_length=24",
-        "budget.law.low=4",
+        "budget.law.low=4", "budget.kinds={exact=1.0}",
         "budget.law.high=12", "budget.per_group=2", "group.size=4", "group.problems=4", "group.micro_batch=8",
         "task.problems=40", "log.rollouts_every=2", "log.rollouts=8", "trl.learning_rate=1e-3", "log.dial_after=2",
     )  # fmt: skip
