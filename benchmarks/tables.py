@@ -30,6 +30,7 @@ ARMS = (
 )
 """In the order of docs/study.md."""
 EARLIER = {
+    "fourth": ("tiny-exact-fourth", "tiny-max-fourth"),
     "third": ("tiny-exact-third", "tiny-max-third"),
     "second": ("tiny-exact-second",),
     "first": ("tiny-exact-first", "tiny-max-first"),

@@ -60,6 +60,7 @@ def test_extends_states_only_what_differs() -> None:
     assert arm.pop("about") != base.pop("about")
     assert arm["budget"].pop("per_group") == 1
     assert base["budget"].pop("per_group") == 4
+    assert (arm["trl"].pop("max_steps"), base["trl"].pop("max_steps")) == (450, 800)
     assert arm == base
 
 
