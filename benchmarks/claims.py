@@ -134,6 +134,8 @@ def portable(manifest: Any) -> Any:
     """A manifest without what is true on one machine only: its paths, and the command line that named them."""
     if isinstance(manifest, dict):
         return {key: portable(value) for key, value in manifest.items() if key not in ("path", "command")}
+    if isinstance(manifest, str) and manifest.startswith("/"):
+        return Path(manifest).name
     return [portable(value) for value in manifest] if isinstance(manifest, list) else manifest
 
 
