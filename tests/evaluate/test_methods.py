@@ -7,17 +7,23 @@ from lcpo.engines.scripted import EOS, ScriptedEngine
 from lcpo.errors import ConfigError
 from lcpo.evaluate.methods import METHODS, Ask, Decoded, method, options
 from lcpo.evaluate.runner import drive
-from lcpo.types import Budget, Problem
+from lcpo.types import Budget, Problem, Scope
 from lcpo.verifiers import grade
 
 PROBLEM = Problem("p", "What is 3+4?", ("7",), instruction="")
 
 
-def ask(engine: ScriptedEngine, budget: int | None = None, cap: int = 200, format: Format | None = None) -> Ask:
+def ask(
+    engine: ScriptedEngine,
+    budget: int | None = None,
+    cap: int = 200,
+    format: Format | None = None,
+    scope: Scope = "response",
+) -> Ask:
     engine.format = format or engine.format
     return Ask(
         problem=PROBLEM,
-        budget=None if budget is None else Budget("exact", budget),
+        budget=None if budget is None else Budget("exact", budget, scope),
         wording="l1",
         seed=5,
         temperature=1.0,
@@ -30,7 +36,8 @@ def ask(engine: ScriptedEngine, budget: int | None = None, cap: int = 200, forma
 
 def decode(spec: str, script: object, budget: int | None = None, **more: object) -> tuple[Decoded, ScriptedEngine]:
     engine = ScriptedEngine(script, opened=bool(more.pop("opened", False)))  # type: ignore[arg-type]
-    (found,) = drive([method(spec).steps(ask(engine, budget, **more))], engine)  # type: ignore[arg-type]
+    chosen = method(spec)  # asked as the plan asks it: with a budget of its own scope
+    (found,) = drive([chosen.steps(ask(engine, budget, scope=chosen.scope, **more))], engine)  # type: ignore[arg-type]
     return found, engine
 
 

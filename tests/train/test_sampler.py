@@ -78,6 +78,8 @@ def test_a_filler_thought_holds_marks_alone(model: Any) -> None:
         assert one[0] == 20
         close = one.index(21) if 21 in one else len(one)
         assert set(one[1:close]) <= {22}
+        assert len(one) <= close + 1 + filler.answer + 1
+    assert any(one[-1] == 2 and len(one) == one.index(21) + filler.answer + 2 for one in drawn), "an answer was ended"
 
 
 def test_the_mode_of_the_model_is_restored(model: Any) -> None:

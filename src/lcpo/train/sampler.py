@@ -51,11 +51,15 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Filler:
-    """A thought that may hold nothing but marks: the ids of `<think>`, `</think>` and of the mark."""
+    """A thought that may hold nothing but marks: the ids of `<think>`, `</think>` and of the mark.
+
+    answer: tokens that may stand after it, so that the thought cannot move there.
+    """
 
     open: int
     close: int
     mark: int
+    answer: int = 8
 
 
 def numbers_of(seed: int, step: int, rows: Sequence[tuple[int, int]], length: int) -> NDArray[np.float64]:
@@ -150,17 +154,17 @@ def _loop(
     draws = torch.from_numpy(numbers).to(device=device, dtype=torch.float32)
     ends = torch.tensor(sorted(eos), device=device)
     rows, alive = torch.arange(total, device=device), torch.ones(total, dtype=torch.bool, device=device)
-    closed = torch.zeros(total, dtype=torch.bool, device=device)
+    shut = torch.zeros(total, dtype=torch.long, device=device)  # tokens since the thought closed, closing tag included
     warpers = drawing.warpers()
     for t in range(longest):
         logits = batch.logits.float() / drawing.temperature
         if filler is not None:
-            logits = _only_filler(logits, filler, first=t == 0, closed=closed[rows])
+            logits = _only_filler(logits, filler, first=t == 0, shut=shut[rows], ends=ends)
         logits = warpers(None, logits)
         tokens = _draw(logits, draws[rows, t])
         out[rows, t] = tokens
         if filler is not None:
-            closed[rows] |= tokens == filler.close
+            shut[rows] += (shut[rows] > 0) | (tokens == filler.close)
         ended = torch.isin(tokens, ends)
         lengths[rows[ended & alive]] = t + 1
         alive = alive & ~ended & (t + 1 < lengths[rows])
@@ -182,8 +186,13 @@ def _draw(logits: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(mass, wanted, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
-def _only_filler(logits: torch.Tensor, filler: Filler, *, first: bool, closed: torch.Tensor) -> torch.Tensor:
-    """Logits with everything forbidden that a filler thought may not hold, for rows whose thought is open."""
-    allowed = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
-    allowed[[filler.open] if first else [filler.mark, filler.close]] = True
-    return torch.where(closed[:, None] | allowed, logits, torch.full_like(logits, -torch.inf))
+def _only_filler(
+    logits: torch.Tensor, filler: Filler, *, first: bool, shut: torch.Tensor, ends: torch.Tensor
+) -> torch.Tensor:
+    """Logits with everything forbidden that a filler thought may not hold, and after a full answer all but its end."""
+    thought, end = torch.zeros((2, logits.shape[-1]), dtype=torch.bool, device=logits.device)
+    thought[[filler.open] if first else [filler.mark, filler.close]] = True
+    end[ends] = True
+    answering = ((shut > 0) & (shut <= filler.answer))[:, None]
+    allowed = answering | torch.where((shut == 0)[:, None], thought, end)
+    return torch.where(allowed, logits, torch.full_like(logits, -torch.inf))

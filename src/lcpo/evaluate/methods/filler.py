@@ -3,9 +3,10 @@
 The control of every claim that thinking helps (cf. arXiv:2404.15758, where trained models do gain from dots).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lcpo.budgets import prompt
+from lcpo.budgets.prompting import template_named
 from lcpo.engines.base import Written
 from lcpo.evaluate.methods.base import Ask, Draft, Method, Steps
 from lcpo.types import NO_BUDGET
@@ -26,7 +27,8 @@ class FillerMarks(Method):
 
     def steps(self, ask: Ask) -> Steps:
         """Decodes one sample."""
-        draft = Draft(ask, prompt(ask.problem, ask.budget or NO_BUDGET, ask.wording))
+        asked = replace(ask.budget or NO_BUDGET, scope=template_named(ask.wording).scope)
+        draft = Draft(ask, prompt(ask.problem, asked, ask.wording))
         if not ask.format.opened:
             draft.insert(ask.format.open)
         mark = ask.encode(self.mark)
