@@ -79,6 +79,7 @@ def test_a_filler_thought_holds_marks_alone(model: Any) -> None:
         close = one.index(21) if 21 in one else len(one)
         assert set(one[1:close]) <= {22}
         assert len(one) <= close + 1 + filler.answer + 1
+        assert not {20, 21, 22} & set(one[close + 1 :])
     assert any(one[-1] == 2 and len(one) == one.index(21) + filler.answer + 2 for one in drawn), "an answer was ended"
 
 

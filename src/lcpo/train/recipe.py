@@ -192,6 +192,8 @@ class Recipe(Config):
     """CPU threads; None leaves torch's choice. One is fastest for tiny models."""
     thought: str | None = None
     """A control: the only text that a thought may consist of (a filler mark, "."); needs lcpo's sampler."""
+    answer_tokens: int = Field(default=8, ge=1)
+    """Under that control: the most tokens after the thought, EOS apart; no more than an answer needs."""
     task: TaskTable
     budget: BudgetTable
     objective: dict[str, Any]

@@ -151,6 +151,7 @@ def build(made: Plan, started: str) -> Any:
         controller=recipe.controller,
         sampler=recipe.sampler,
         thought=recipe.thought,
+        answer_tokens=recipe.answer_tokens,
         bins=recipe.log.bins,
         box=recipe.task.box,
     )

@@ -53,7 +53,7 @@ class Drawing:
 class Filler:
     """A thought that may hold nothing but marks: the ids of `<think>`, `</think>` and of the mark.
 
-    answer: tokens that may stand after it, so that the thought cannot move there.
+    answer: tokens that may stand after it, tags and marks not among them, so that the thought cannot move there.
     """
 
     open: int
@@ -189,10 +189,12 @@ def _draw(logits: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
 def _only_filler(
     logits: torch.Tensor, filler: Filler, *, first: bool, shut: torch.Tensor, ends: torch.Tensor
 ) -> torch.Tensor:
-    """Logits with everything forbidden that a filler thought may not hold, and after a full answer all but its end."""
-    thought, end = torch.zeros((2, logits.shape[-1]), dtype=torch.bool, device=logits.device)
+    """Logits that allow marks alone in the thought, an answer without them, and after a full answer its end."""
+    thought, answer, end = torch.zeros((3, logits.shape[-1]), dtype=torch.bool, device=logits.device)
     thought[[filler.open] if first else [filler.mark, filler.close]] = True
+    answer[:] = True
+    answer[[filler.open, filler.mark, filler.close]] = False
     end[ends] = True
-    answering = ((shut > 0) & (shut <= filler.answer))[:, None]
-    allowed = answering | torch.where((shut == 0)[:, None], thought, end)
+    after = torch.where((shut <= filler.answer)[:, None], answer, end)
+    allowed = torch.where((shut == 0)[:, None], thought, after)
     return torch.where(allowed, logits, torch.full_like(logits, -torch.inf))

@@ -44,6 +44,7 @@ class Options:
     controller: Controller | None = None
     sampler: str = "auto"
     thought: str | None = None
+    answer_tokens: int = 8
     bins: int = 5
     box: Literal["prefer", "require"] = "prefer"
 
@@ -187,7 +188,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         marks = self.reward.marks
         if not len(mark) == len(marks.open) == len(marks.close) == 1:
             raise ConfigError(f"thought {self.options.thought!r} and the think tags must be one token each")
-        return Filler(marks.open[0], marks.close[0], mark[0])
+        return Filler(marks.open[0], marks.close[0], mark[0], self.options.answer_tokens)
 
     # ---- rewards and advantages -----------------------------------------------------------------------------------
 
