@@ -22,9 +22,18 @@ from lcpo.evaluate.records import Sample
 from tables import dial, mean, prompted
 
 RESAMPLES = 4000
-EARLIER = [f"tiny-exact-{seed}" for seed in (7, 8, 9, 6, 3, 4, 5, 0, 1, 2)]
-EARLIER_MAX = {"tiny-max-7": "tiny-exact-7", "tiny-max-6": "tiny-exact-6"}
-"""Runs of the fourth, the third, the second and the first recipe; those of tiny-max with what they start from."""
+SECOND = "fifth-recipe/tiny-{}-second-base"
+"""Folder of the fifth recipe's runs on the second base, whose names the sixth's have now."""
+EARLIER = [
+    *(f"tiny-exact-{seed}" for seed in (12, 13, 14)),
+    SECOND.format("exact"),
+    *(f"tiny-exact-{seed}" for seed in (7, 8, 9, 6, 3, 4, 5, 0, 1, 2)),
+]
+EARLIER_MAX = {
+    **{f"tiny-max-{seed}": f"tiny-exact-{seed}" for seed in (12, 13, 14, 7, 6)},
+    SECOND.format("max"): SECOND.format("exact"),
+}
+"""Runs of the fifth to the first recipe; those of tiny-max with what they start from."""
 FLAT = ("tiny", "second-base", "tiny-control-0", "tiny-shuffled-0")
 FILLER = ("tiny-filler-0",)
 
@@ -81,7 +90,7 @@ def exact_run(name: str, base: list[Sample]) -> dict[str, Any]:
         "filler": max(row["filler"] for row in table),
         "rise": gap(ends, {"budget": budgets[-1]}, {"budget": budgets[0]}),
         "worst_step": min(steps(drawn, budgets), key=lambda step: step["standard_errors"]),
-        "over_base": paired([*last, *base], {"run": name}, {"method": "unlimited"}, resamples=RESAMPLES),
+        "over_base": paired([*last, *base], {"run": Path(name).name}, {"method": "unlimited"}, resamples=RESAMPLES),
     }
     checks = {
         "rank_correlation": found["rank_correlation"] >= 0.95,
@@ -113,7 +122,7 @@ def max_run(name: str, start: str, natural: dict[str, float]) -> dict[str, Any]:
         "rank_correlation": rank(folder),
         "over_budget": mean(row["over_budget"] for row in table),
         "used_where_it_binds": used(drawn, natural),
-        "over_exact": gap(last, {"run": name}, {"run": start}),
+        "over_exact": gap(last, {"run": Path(name).name}, {"run": Path(start).name}),
         "exact_mare": exact,
         "exact_mare_over_start": exact - mean(row["mare"] for row in rows(f"{start}-eval-exact")),
     }
