@@ -30,7 +30,6 @@ ARMS = (
 )
 """In the order of docs/study.md."""
 EARLIER = {
-    "fifth": ("tiny-exact-fifth", "tiny-max-fifth"),
     "fourth": ("tiny-exact-fourth", "tiny-max-fourth"),
     "third": ("tiny-exact-third", "tiny-max-third"),
     "second": ("tiny-exact-second",),
