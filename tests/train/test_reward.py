@@ -10,7 +10,7 @@ import pytest
 from lcpo.errors import ConfigError
 from lcpo.objectives import Exact, Max, objective
 from lcpo.train import LcpoReward
-from lcpo.train.reward import opens_thought
+from lcpo.train.reward import filler_share, opens_thought
 from lcpo.types import Outcomes
 
 
@@ -144,3 +144,14 @@ def test_the_trainer_in_a_script_of_ones_own(small_model: Path, tokenizer: Any, 
     trainer.train()
     assert trainer.state.log_history[0]["lcpo/mare"] > 0
     assert len(trainer.rollouts) == 8
+
+
+def test_an_answer_behind_too_much_filler_counts_as_wrong(tokenizer: Any) -> None:
+    said_again = ids(tokenizer, "<think> a48 b65 b65 b65 c83</think>83")
+    said_once = ids(tokenizer, "<think> a48 b65 c83</think>83")
+    columns = {name: values[:2] for name, values in COLUMNS.items()}
+    share = filler_share(tokenizer, said_again[:-1])
+    assert 0.05 < share < 0.5 and filler_share(tokenizer, said_once[:-1]) == 0
+    for limit, right in ((1.0, [1.0, 1.0]), (share, [1.0, 1.0]), (0.05, [0.0, 1.0])):
+        reward = LcpoReward("correct", tokenizer, verifier="exact", filler=limit)
+        assert reward(completion_ids=[said_again, said_once], **columns) == right

@@ -27,6 +27,7 @@ class LcpoRewardManager(RewardManagerBase):  # type: ignore[misc]
             verifier=self.setup.verifier,
             eos=generation_eos(model),
             box=recipe.task.box,
+            filler=recipe.task.filler,
         )
 
     async def run_single(self, data: Any) -> dict[str, Any]:

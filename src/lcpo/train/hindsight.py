@@ -21,12 +21,11 @@ from pydantic import Field
 from lcpo.budgets import LogUniform, Uniform, length
 from lcpo.config import Config
 from lcpo.errors import ConfigError, EngineError
-from lcpo.evaluate.filler import filler_tokens
 from lcpo.tasks import Task
 from lcpo.train import source
 from lcpo.train.data import ask, task_of, user_message
 from lcpo.train.recipe import Recipe
-from lcpo.train.reward import marks
+from lcpo.train.reward import filler_share, marks
 from lcpo.train.sampler import Drawing, numbers_of, sample
 from lcpo.train.supervised import Optimizers, Row, rate, step
 from lcpo.types import NO_BUDGET, Budget, Kind, Problem
@@ -145,12 +144,8 @@ def draw(
     return [
         Own(chosen[i], found[i], length(found[i], ruler, scope), grade.correct)
         for i, grade in zip(ended, grades, strict=True)
-        if _filler(tokenizer, found[i][:-1]) <= table.filler
+        if filler_share(tokenizer, found[i][:-1]) <= table.filler
     ]
-
-
-def _filler(tokenizer: Any, ids: Sequence[int]) -> float:
-    return filler_tokens([tokenizer.decode([token]) for token in ids]) / max(1, len(ids))
 
 
 def encode(tokenizer: Any, problem: Problem, budget: Budget, template: str) -> list[int]:

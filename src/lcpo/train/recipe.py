@@ -37,6 +37,8 @@ class TaskTable(Config):
     """What grades an answer; None takes the task's own, and math for data files."""
     box: Literal["prefer", "require"] = "prefer"
     """Whether an answer outside of a \\boxed{} counts (prefer), or is no answer (require, as in the paper)."""
+    filler: float = Field(default=1.0, ge=0, le=1)
+    """Largest share of a response that may be filler (lcpo.evaluate.filler) where an answer counts as right; 1: any."""
     exclude: Strings = ()
     """Test sets (task names or files) whose problems are dropped from training, and counted."""
     problems: int | None = Field(default=None, ge=1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from lcpo import verifiers
 from lcpo.errors import ConfigError
+from lcpo.evaluate.filler import filler_tokens
 from lcpo.objectives import Objective, objective
 from lcpo.thinking import OPEN, Marks, Thinking, split_ids
 from lcpo.types import BoolArray, Budget, IntArray, Outcomes
@@ -47,11 +48,13 @@ class LcpoReward:
         eos: Collection[int] = (),
         thinking: Thinking | None = None,
         box: Literal["prefer", "require"] = "prefer",
+        filler: float = 1.0,
         deadline: float = 5.0,
     ) -> None:
         """objective_: an objective, a preset's name or a table. eos: ids that end a response beside the tokenizer's.
 
         thinking: whether the template opens the thought in the prompt; None finds out from the chat template.
+        filler: an answer with a larger share of filler counts as wrong, so that no length can be had by filling.
         """
         self.objective = objective_ if isinstance(objective_, Objective) else objective(objective_)
         self.tokenizer = tokenizer
@@ -59,6 +62,7 @@ class LcpoReward:
         self.marks = marks(tokenizer, eos)
         self.thinking: Thinking = opens_thought(tokenizer) if thinking is None else thinking
         self.box = box
+        self.filler = filler
         self.deadline = deadline
 
     def __call__(
@@ -94,13 +98,22 @@ class LcpoReward:
         )
         lengths = [p.response if b.scope == "response" else p.thinking for p, b in zip(parts, budgets, strict=True)]
         outcomes = Outcomes(
-            correct=np.array([[float(g.correct) for g in grades]]),
+            correct=np.array([[float(g.correct and self._says(ids)) for g, ids in zip(grades, bodies, strict=True)]]),
             length=np.array([lengths], dtype=np.int64),
             budget=np.array([[b.tokens or 0 for b in budgets]], dtype=np.int64),
             kind=np.array([[b.kind for b in budgets]]),
             truncated=np.array([[not p.ended for p in parts]]),
         )
         return Scored(outcomes, np.array([g.answer is None for g in grades]), np.array([p.response for p in parts]))
+
+    def _says(self, ids: Sequence[int]) -> bool:
+        return self.filler >= 1 or filler_share(self.tokenizer, ids, self.thinking) <= self.filler
+
+
+def filler_share(tokenizer: Any, ids: Sequence[int], thinking: Thinking = "auto") -> float:
+    """The share of a response's tokens, given as ids without EOS, that are filler."""
+    pieces = tokenizer.batch_decode([[token] for token in ids])
+    return filler_tokens(pieces, thinking=thinking) / max(1, len(ids))
 
 
 def marks(tokenizer: Any, eos: Collection[int] = ()) -> Marks:

@@ -154,6 +154,7 @@ def build(made: Plan, started: str) -> Any:
         answer_tokens=recipe.answer_tokens,
         bins=recipe.log.bins,
         box=recipe.task.box,
+        filler=recipe.task.filler,
     )
     return LcpoTrainer(
         model,

@@ -47,6 +47,7 @@ class Options:
     answer_tokens: int = 8
     bins: int = 5
     box: Literal["prefer", "require"] = "prefer"
+    filler: float = 1.0
 
 
 class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -81,7 +82,8 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
             processing_class = AutoTokenizer.from_pretrained(source, padding_side="left")
         self.budget = budget
         self.advantage = advantage_named(self.options.advantage)
-        self.reward = LcpoReward(objective, processing_class, verifier=verifier, box=self.options.box)
+        graded: dict[str, Any] = {"verifier": verifier, "box": self.options.box, "filler": self.options.filler}
+        self.reward = LcpoReward(objective, processing_class, **graded)
         self.base_objective = self.reward.objective
         self.steered: dict[str, float] = {}
         self.smoothed_error: float | None = None
