@@ -30,6 +30,8 @@ ARMS = (
 )
 """In the order of docs/study.md."""
 EARLIER = {
+    "seventh": ("tiny-exact-seventh", "tiny-max-seventh"),
+    "fifth": ("tiny-exact-fifth", "tiny-max-fifth"),
     "fourth": ("tiny-exact-fourth", "tiny-max-fourth"),
     "third": ("tiny-exact-third", "tiny-max-third"),
     "second": ("tiny-exact-second",),

@@ -22,18 +22,20 @@ from lcpo.evaluate.records import Sample
 from tables import dial, mean, prompted
 
 RESAMPLES = 4000
-SECOND = "fifth-recipe/tiny-{}-second-base"
-"""Folder of the fifth recipe's runs on the second base, whose names the sixth's have now."""
+SECOND = "{}-recipe/tiny-{}-second-base"
+"""Folder of an earlier recipe's run on the second base, whose name the current one's has now."""
 EARLIER = [
+    *(f"tiny-exact-{seed}" for seed in (18, 19, 20)),
+    SECOND.format("seventh", "exact"),
     *(f"tiny-exact-{seed}" for seed in (12, 13, 14)),
-    SECOND.format("exact"),
+    SECOND.format("fifth", "exact"),
     *(f"tiny-exact-{seed}" for seed in (7, 8, 9, 6, 3, 4, 5, 0, 1, 2)),
 ]
 EARLIER_MAX = {
-    **{f"tiny-max-{seed}": f"tiny-exact-{seed}" for seed in (12, 13, 14, 7, 6)},
-    SECOND.format("max"): SECOND.format("exact"),
+    **{f"tiny-max-{seed}": f"tiny-exact-{seed}" for seed in (18, 19, 20, 12, 13, 14, 7, 6)},
+    SECOND.format("fifth", "max"): SECOND.format("fifth", "exact"),
 }
-"""Runs of the fifth to the first recipe; those of tiny-max with what they start from."""
+"""Runs of the seventh to the first recipe; those of tiny-max with what they start from."""
 FLAT = ("tiny", "second-base", "tiny-control-0", "tiny-shuffled-0")
 FILLER = ("tiny-filler-0",)
 
