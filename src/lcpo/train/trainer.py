@@ -82,8 +82,9 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
             processing_class = AutoTokenizer.from_pretrained(source, padding_side="left")
         self.budget = budget
         self.advantage = advantage_named(self.options.advantage)
-        graded: dict[str, Any] = {"verifier": verifier, "box": self.options.box, "filler": self.options.filler}
-        self.reward = LcpoReward(objective, processing_class, **graded)
+        self.reward = LcpoReward(
+            objective, processing_class, verifier=verifier, box=self.options.box, filler=self.options.filler
+        )
         self.base_objective = self.reward.objective
         self.steered: dict[str, float] = {}
         self.smoothed_error: float | None = None
