@@ -38,6 +38,10 @@ EARLIER = {
     "first": ("tiny-exact-first", "tiny-max-first"),
 }
 """Runs of earlier recipes, which are not made again."""
+ARMS_HEAD = (
+    "| run | rank corr. | slope | worst mean | MARE | MARE unseen | over budget | filler | accuracy 12 | 96 |",
+    "|---|---|---|---|---|---|---|---|---|---|",
+)
 BEYOND = {"half-and-double", "unseen-sizes", "unseen-wording"}
 """Evaluations outside of what tiny-exact was trained on."""
 
@@ -67,18 +71,13 @@ def mean(values: Iterator[float]) -> float:
 
 def arms() -> str:
     """One line per run of every arm: does its length follow the budget, how closely, and what does it know?"""
-    lines = [
-        "| run | rank corr. | slope | worst mean | MARE | MARE unseen | over budget | filler | accuracy 12 | 96 |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    return "\n".join([*lines, *(line for name in ARMS for line in _arm_lines(name))])
+    return "\n".join([*ARMS_HEAD, *(line for name in ARMS for line in _arm_lines(name))])
 
 
-def study() -> str:
-    """The same, with the runs of earlier recipes below."""
+def arms_earlier() -> str:
+    """The same of the runs of earlier recipes."""
     runs = ((name, f", {word} recipe") for word, names in EARLIER.items() for name in names)
-    earlier = (line for name, note in runs for line in _arm_lines(name, note))
-    return "\n".join([arms(), *earlier])
+    return "\n".join([*ARMS_HEAD, *(line for name, note in runs for line in _arm_lines(name, note))])
 
 
 def _arm_lines(name: str, note: str = "") -> Iterator[str]:
@@ -138,29 +137,43 @@ def interval(line: dict[str, Any]) -> str:
 
 
 def thresholds() -> str:
-    """The thresholds that need pairs of samples, and which of all thresholds each run missed."""
-    done = claim("thresholds")
+    """The thresholds that need pairs of samples, and which of all thresholds each run of the current recipe missed."""
+    return _thresholds(lambda recipe: recipe == "current")
+
+
+def thresholds_earlier() -> str:
+    """The same of the runs of earlier recipes."""
+    return _thresholds(lambda recipe: recipe != "current")
+
+
+def _thresholds(wanted: Callable[[str], bool]) -> str:
+    done = claim("thresholds") or {"tiny-exact": [], "tiny-max": []}
+    exact, most = ([run for run in done[arm] if wanted(run["recipe"])] for arm in ("tiny-exact", "tiny-max"))
     lines = [
         "| `tiny-exact` | accuracy at 96 minus 12 | at 96 minus the base's unlimited | worst step | missed |",
         "|---|---|---|---|---|",
     ]
-    for run in done["tiny-exact"] if done else []:
+    for run in exact:
         step = run["worst_step"]
         worst = f"{step['from']} to {step['to']}: {interval(step)}"
-        shown = (f"`{run['run']}`", interval(run["rise"]), interval(run["over_base"]), worst, _missed(run))
+        shown = (_named(run), interval(run["rise"]), interval(run["over_base"]), worst, _missed(run))
         lines.append("| " + " | ".join(shown) + " |")
-    if done and done["tiny-max"]:
-        lines += [
-            "",
-            "| `tiny-max` | over budget | used where it binds | at 96 minus its start | exact MARE | missed |",
-        ]
-        lines.append("|---|---|---|---|---|---|")
-    for run in done["tiny-max"] if done else []:
+    lines += [
+        "",
+        "| `tiny-max` | over budget | used where it binds | at 96 minus its start | exact MARE | missed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in most:
         shares = (f"{100 * run[name]:.1f} %" for name in ("over_budget", "used_where_it_binds"))
         error = f"{run['exact_mare']:.3f} ({run['exact_mare_over_start']:+.3f})"
-        shown = (f"`{run['run']}`", *shares, interval(run["over_exact"]), error, _missed(run))
+        shown = (_named(run), *shares, interval(run["over_exact"]), error, _missed(run))
         lines.append("| " + " | ".join(shown) + " |")
     return "\n".join(lines)
+
+
+def _named(run: dict[str, Any]) -> str:
+    note = "" if run["recipe"] == "current" else f", {run['recipe']} recipe"
+    return f"`{Path(run['run']).name}`{note}"
 
 
 def controls() -> str:
@@ -271,10 +284,11 @@ def verl_dial() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "arms": arms,
-    "study": study,
+    "arms-earlier": arms_earlier,
     "curve": curve,
     "reach": reach,
     "thresholds": thresholds,
+    "thresholds-earlier": thresholds_earlier,
     "controls": controls,
     "adherence": adherence,
     "audit-plans": audit_plans,

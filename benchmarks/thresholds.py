@@ -9,7 +9,7 @@ before, problems drawn jointly. A run is compared with the base that it goes bac
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,23 @@ from lcpo.evaluate.records import Sample
 from tables import dial, mean, prompted
 
 RESAMPLES = 4000
-SECOND = "{}-recipe/tiny-{}-second-base"
-"""Folder of an earlier recipe's run on the second base, whose name the current one's has now."""
-EARLIER = [
-    *(f"tiny-exact-{seed}" for seed in (18, 19, 20)),
-    SECOND.format("seventh", "exact"),
-    *(f"tiny-exact-{seed}" for seed in (12, 13, 14)),
-    SECOND.format("fifth", "exact"),
-    *(f"tiny-exact-{seed}" for seed in (7, 8, 9, 6, 3, 4, 5, 0, 1, 2)),
-]
-EARLIER_MAX = {
-    **{f"tiny-max-{seed}": f"tiny-exact-{seed}" for seed in (18, 19, 20, 12, 13, 14, 7, 6)},
-    SECOND.format("fifth", "max"): SECOND.format("fifth", "exact"),
+EARLIER: dict[str, dict[str, tuple[int | str, ...]]] = {
+    "tiny-exact": {
+        "seventh": (18, 19, 20, "second-base"),
+        "fifth": (12, 13, 14, "second-base"),
+        "fourth": (7, 8, 9),
+        "third": (6,),
+        "second": (3, 4, 5),
+        "first": (0, 1, 2),
+    },
+    "tiny-max": {
+        "seventh": (18, 19, 20),
+        "fifth": (12, 13, 14, "second-base"),
+        "fourth": (7,),
+        "third": (6,),
+    },
 }
-"""Runs of the seventh to the first recipe; those of tiny-max with what they start from."""
+"""Seeds of earlier recipes, arm by arm."""
 FLAT = ("tiny", "second-base", "tiny-control-0", "tiny-shuffled-0")
 FILLER = ("tiny-filler-0",)
 
@@ -173,13 +176,29 @@ def base_of(name: str) -> str:
     return "second-base" if name.endswith("second-base") else "tiny"
 
 
+def recipes(arm: str) -> dict[str, str]:
+    """Every run of an arm, and the recipe that it is of: the current one, then the earlier ones.
+
+    The second base's run has the same name with every recipe; the earlier ones are in folders of their own.
+    """
+    found = {name: "current" for name, _, _ in runs(arm, ARMS[arm])}
+    for word, seeds in EARLIER[arm].items():
+        found |= {f"{word}-recipe/{arm}-{seed}" if seed == "second-base" else f"{arm}-{seed}": word for seed in seeds}
+    return found
+
+
+def start_of(name: str) -> str:
+    """The run of tiny-exact that a run of tiny-max starts from."""
+    return name.replace("tiny-max", "tiny-exact")
+
+
 def main() -> None:
     """Writes docs/results/thresholds.json and prints which thresholds were missed."""
-    starts = {name: Path(start).name for name, _, start in runs("tiny-max", ARMS["tiny-max"])} | EARLIER_MAX
-    exact = [*(name for name, _, _ in runs("tiny-exact", ARMS["tiny-exact"])), *EARLIER]
-    arms: list[tuple[str, Sequence[str], Callable[[str], dict[str, Any]], tuple[str, ...]]] = [
+    exact, most = recipes("tiny-exact"), recipes("tiny-max")
+    recipe = exact | most
+    arms: list[tuple[str, Iterable[str], Callable[[str], dict[str, Any]], tuple[str, ...]]] = [
         ("tiny-exact", exact, lambda name: exact_run(name, unlimited(base_of(name))), ("exact",)),
-        ("tiny-max", [*starts], lambda name: max_run(name, starts[name], natural(base_of(name))), ("max", "exact")),
+        ("tiny-max", most, lambda name: max_run(name, start_of(name), natural(base_of(name))), ("max", "exact")),
         ("controls", FLAT, flat_run, ("exact",)),
         ("filler", FILLER, filler_run, ("exact",)),
     ]
@@ -188,7 +207,8 @@ def main() -> None:
     for arm, names, make, evaluations in arms:
         for name in names:
             if all((RUNS / f"{name}-eval-{kind}" / "results.json").exists() for kind in evaluations):
-                found[arm].append(run := make(name))
+                run = make(name) | ({"recipe": recipe[name]} if name in recipe else {})
+                found[arm].append(run)
                 print(name, "missed: " + ", ".join(run["missed"]) if run["missed"] else "holds", file=sys.stderr)
             else:
                 missing.append(name)
