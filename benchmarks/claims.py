@@ -58,7 +58,7 @@ ARMS = {
         evaluations=(("max", ("--kind", "max")), ("exact", ("--kind", "exact"))),
     ),
     "tiny-one-budget": Arm("tiny-one-budget", seeds=(0, 1, 2)),
-    "tiny-absolute": Arm("tiny-absolute", seeds=(0, 1, 2)),
+    "tiny-absolute": Arm("tiny-absolute"),
     "tiny-control": Arm("tiny-control"),
     "tiny-shuffled": Arm("tiny-shuffled"),
     "tiny-filler": Arm("tiny-filler", evaluations=(("exact", ("--methods", "prompted,filler,direct")),)),
