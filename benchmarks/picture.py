@@ -22,7 +22,7 @@ ARMS = {
     "the paper's settings": ("tiny-l1", "exact"),
 }
 """What is drawn: name in the picture -> claim, evaluation within it."""
-CONTROLS = ("correctness only", "budgets shuffled", "the paper's settings")
+CONTROLS = ("correctness only", "budgets shuffled")
 
 
 def rows(path: Path, evaluation: str) -> list[dict[str, Any]]:

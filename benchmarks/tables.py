@@ -25,10 +25,11 @@ ARMS = (
     "tiny-control",
     "tiny-shuffled",
     "tiny-filler",
+    "tiny-l1-early",
     "tiny-l1",
     "tiny-l1-warm",
 )
-"""In the order of docs/study.md."""
+"""In the order of docs/study.md; tiny-l1-early is tiny-l1 as it was at step 1,162, before its dial appeared."""
 EARLIER = {
     "seventh": ("tiny-exact-seventh", "tiny-max-seventh"),
     "fifth": ("tiny-exact-fifth", "tiny-max-fifth"),
