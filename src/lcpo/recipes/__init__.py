@@ -1,7 +1,7 @@
 """The shipped recipes: TOML files of this package, each setting with its reason or source.
 
 A recipe that begins with `extends = "<shipped recipe>"` states only what differs: its tables are merged into the
-other's key by key, [objective] replaces it whole, and `without` names tables that are left out.
+other's key by key, [objective] replaces it whole, and `without` names tables, or keys ("trl.seed"), that are left out.
 """
 
 import tomllib
@@ -38,10 +38,19 @@ def extended(given: Mapping[str, Any]) -> dict[str, Any]:
         return own
     result = extended(table(str(base)))
     for name in without:
-        if name not in result:
-            raise unknown("table in without", str(name), result)
-        del result[name]
+        _drop(result, str(name))
     return _merged(result, own)
+
+
+def _drop(tables: dict[str, Any], name: str) -> None:
+    """Leave out a table, or one key of it: "schedule", "trl.lr_scheduler_kwargs"."""
+    *outer, last = name.split(".")
+    for part in outer:
+        inner = tables.get(part)
+        tables = inner if isinstance(inner, dict) else {}
+    if last not in tables:
+        raise unknown("table in without", name, tables)
+    del tables[last]
 
 
 def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
