@@ -65,6 +65,20 @@ def test_extends_states_only_what_differs() -> None:
     assert arm["trl"]["max_steps"] == 450 < recipes.extended(recipes.table("tiny-exact"))["trl"]["max_steps"]
 
 
+def test_without_leaves_out_tables_and_keys() -> None:
+    left = recipes.extended({"extends": "tiny-exact", "without": ["schedule", "trl.lr_scheduler_kwargs"]})
+    whole = recipes.extended(recipes.table("tiny-exact"))
+    assert whole.pop("schedule")
+    assert whole["trl"].pop("lr_scheduler_kwargs")
+    assert left == whole
+
+
+@pytest.mark.parametrize("name", ["schedules", "trl.lr_scheduler_kwarg", "model.name", "no.such.key"])
+def test_without_refuses_what_is_not_there(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}'"):
+        recipes.extended({"extends": "tiny-exact", "without": [name]})
+
+
 def test_a_preset_takes_changes() -> None:
     table = {"model": "x", "task": {"name": "sums"}, "budget": {"law": {"law": "fixed", "tokens": [8]}}}
     recipe = parse_recipe({**table, "objective": {"preset": "l1_exact", "alpha": 0.1}}, "test")
