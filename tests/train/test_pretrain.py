@@ -31,6 +31,13 @@ def test_an_interrupted_build_ends_as_the_uninterrupted_one(tmp_path: Path, monk
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert not (parts / "build.pt").exists()
     assert pretrain.build(parts, 3, schedule=SHORT) == parts
+    with pytest.raises(ConfigError, match="a build with seed 3, not one with seed 4"):
+        pretrain.build(parts, 4, schedule=SHORT)
+    with pytest.raises(ConfigError, match="seed 3 and another schedule"):
+        pretrain.build(parts, 3)
+    (parts / "build.json").unlink()
+    with pytest.raises(ConfigError, match="no finished build"):
+        pretrain.build(parts, 3, schedule=SHORT)
 
 
 def test_batches_depend_on_seed_and_step_alone() -> None:

@@ -16,7 +16,7 @@ from lcpo.cli import cli
 from lcpo.errors import ConfigError, EngineError, LcpoError
 from lcpo.train import checkpoint
 from lcpo.train.recipe import Recipe, read_recipe
-from lcpo.train.run import train
+from lcpo.train.run import plan, train
 
 Make = Callable[..., Recipe]
 
@@ -139,6 +139,46 @@ def test_resuming_a_finished_run_does_nothing(whole: Path, small_model: Path) ->
     before = (whole / "model" / "model.safetensors").stat().st_mtime_ns
     assert train("test", recipe_of(small_model), whole, resume=True, quiet=True).complete
     assert (whole / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_model_of_an_earlier_stop_is_replaced(whole: Path, small_model: Path, tmp_path: Path) -> None:
+    """Stopped at step 2, resumed, every step made, and killed while model/ was to be saved."""
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    shutil.rmtree(run / "model")
+    shutil.copytree(small_model, run / "model")
+    record = json.loads((run / "manifest.json").read_text())
+    checkpoint.write_json(run / "manifest.json", {**record, "steps": 2})
+    assert train("test", recipe_of(small_model), run, resume=True, quiet=True).complete
+    assert same_weights(run / "model", whole / "model")
+
+
+@pytest.mark.parametrize("what", ["data", "model"])
+def test_other_data_or_another_base_is_refused(whole: Path, small_model: Path, tmp_path: Path, what: str) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    record = json.loads((run / "manifest.json").read_text())
+    changed = {"data": {**record["data"], "sha256": {"a.json": "1"}}, "model": {**record["model"], "sha256": "2"}}
+    checkpoint.write_json(run / "manifest.json", {**record, "steps": 2, what: changed[what]})
+    with pytest.raises(ConfigError, match=f"started with other {what}"):
+        train("test", recipe_of(small_model), run, resume=True, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model=/no/such/model", "unknown model"),
+        ("lora={rank = 8}", "unknown key in"),
+        ("trl.eval_strategy=steps", "does not evaluate"),
+    ],
+)
+def test_a_dry_run_finds_what_would_fail_later(small_model: Path, tmp_path: Path, override: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        plan("test", recipe_of(small_model, override), tmp_path)
 
 
 def test_an_existing_run_or_another_recipe_is_refused(whole: Path, small_model: Path) -> None:

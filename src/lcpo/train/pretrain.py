@@ -4,6 +4,7 @@ The batch of a step is a pure function of (seed, step). Matrices are trained by 
 world Muon needs several times fewer steps.
 """
 
+import json
 import os
 import random
 import sys
@@ -19,8 +20,12 @@ from lcpo.errors import ConfigError
 from lcpo.tiny import demonstrations
 from lcpo.tiny.demonstrations import Demonstration
 from lcpo.tiny.model import configuration, save, tokenizer
+from lcpo.train.checkpoint import write_json
 from lcpo.train.supervised import Optimizers, Row, rate, step
 from lcpo.types import NO_BUDGET
+
+BUILD = "build.json"
+"""The file that says with which seed and schedule a finished base was built."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,10 @@ def build(
 
     schedule = schedule or Schedule()
     if (out / "config.json").exists():
-        if resume and not (out / "build.pt").exists():
-            return out
         if not resume:
             raise ConfigError(f"{out} holds a model already; give another --out, or remove it")
+        if not (out / "build.pt").exists():
+            return _finished(out, seed, schedule)
     torch.set_num_threads(threads)
     fast = tokenizer()
     torch.manual_seed(seed)
@@ -119,7 +124,19 @@ def build(
             )
             total = 0.0
     save(model, fast, out)
+    write_json(out / BUILD, {"seed": seed, "schedule": vars(schedule)})
     state.unlink()
+    return out
+
+
+def _finished(out: Path, seed: int, schedule: Schedule) -> Path:
+    """`out`, where it holds the finished build of these settings. Raises ConfigError where it does not say so."""
+    path = out / BUILD
+    made = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if made != {"seed": seed, "schedule": vars(schedule)}:
+        other = "a model that is no finished build" if made is None else f"a build with seed {made['seed']}"
+        other += " and another schedule" if made is not None and made["seed"] == seed else ""
+        raise ConfigError(f"{out} holds {other}, not one with seed {seed}; give another --out, or remove it")
     return out
 
 

@@ -63,12 +63,16 @@ def plan(name: str, recipe: Recipe, run: Path) -> Plan:
     """Everything that can be checked before anything is written or trained. Raises ConfigError or TaskError."""
     from accelerate import PartialState
 
+    from lcpo.engines.models import resolve
     from lcpo.train.settings import settings, steps_of
 
     if recipe.hindsight is not None:
         from lcpo.train.hindsight import Hindsight
 
         Hindsight.read(recipe.hindsight, f"recipe {name}: hindsight")
+    if recipe.scratch is None:
+        resolve(recipe.model)
+    lora(recipe)
     args = settings(recipe, run, PartialState(cpu=bool(recipe.trl.get("use_cpu")) or None).num_processes)
     task, loaded = data.load(recipe.task, recipe.seed)
     steps, visits = steps_of(recipe, len(loaded.problems))
@@ -97,10 +101,11 @@ def train(name: str, recipe: Recipe, run: Path, *, resume: bool = False, quiet: 
         if main:
             checkpoint.prepare(run, resume)
             same_recipe(run, recipe, resume)
+            checkpoint.write_text(run / "recipe.toml", recipe.toml())
         base = source.base(recipe, made.loaded.problems, run)
     started = _warm_start(made, base, quiet)
     done = checkpoint.checkpoints(run)
-    if done and done[-1][0] >= made.steps and (run / "model").exists():
+    if (run / "model").exists() and _steps_finished(run) >= made.steps:
         return _result(made)
     from_step, folder = done[-1] if resume and done else (0, None)
     with _interrupts() as asked:
@@ -121,6 +126,12 @@ def train(name: str, recipe: Recipe, run: Path, *, resume: bool = False, quiet: 
             _finish(made, trainer, base)
     PartialState().wait_for_everyone()
     return _result(made)
+
+
+def _steps_finished(run: Path) -> int:
+    """Steps of the model in `run`: the manifest says so last of all, once model/ is whole."""
+    path = run / "manifest.json"
+    return int(_read_json(path).get("steps", 0)) if path.exists() else 0
 
 
 def _opening(made: Plan, from_step: int) -> Iterator[str]:
@@ -273,10 +284,7 @@ def _differences(old: Any, new: Any, where: str) -> Iterator[tuple[str, Any, Any
 
 
 def _write_start(made: Plan, base: str, from_step: int) -> None:
-    checkpoint.write_text(made.run / "recipe.toml", made.recipe.toml())
     path = made.run / "manifest.json"
-    if from_step and path.exists():
-        return
     found = {
         "task": made.task.name,
         "problems": len(made.loaded.problems),
@@ -286,8 +294,21 @@ def _write_start(made: Plan, base: str, from_step: int) -> None:
     folder = Path(base)
     weights = manifest.weights_sha256(folder) if folder.is_dir() else None
     model = {"source": made.recipe.model, "sha256": weights, "warm_start": made.recipe.hindsight is not None}
+    if from_step and path.exists():
+        _same_inputs(made.run, _read_json(path), found, model)
+        return
     record = {"recipe": made.name, **manifest.manifest(made.recipe.seed, found, model)}
     checkpoint.write_json(path, record)
+
+
+def _same_inputs(run: Path, record: Record, data_now: Record, model_now: Record) -> None:
+    """Raises ConfigError where a run is resumed with other data or another base under the same names."""
+    for what, now in (("data", data_now), ("model", model_now)):
+        if record.get(what, now) != now:
+            raise ConfigError(
+                f"{run} was started with other {what} ({record[what]}) than there is now ({now}); put back what was "
+                "there, or start anew with another --out"
+            )
 
 
 def _finish(made: Plan, trainer: Any, base: str) -> None:
