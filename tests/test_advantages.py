@@ -55,10 +55,17 @@ def test_per_budget_compares_only_the_same_problem_and_budget() -> None:
 
 def test_pooled_compares_budgets_and_scales_each_by_itself() -> None:
     rewards = np.array([[1.0, 3.0, 10.0, 30.0], [1.0, 1.0, 1.0, 1.0]])
-    # group 1 centred by 11: [-10 -8 -1 19]; budget 8 holds [-10 -8 0 0], std of mean -4.5: sqrt(83/3) = 5.2599
-    # (squares 30.25 + 12.25 + 20.25 + 20.25 = 83); budget 16 holds [-1 19 0 0], mean 4.5: sqrt((30.25+210.25+40.5)/3)
-    expected = np.array([[-10 / 5.25991, -8 / 5.25991, -1 / 9.67815, 19 / 9.67815], [0, 0, 0, 0]])
+    # group 1 centred by 11: [-10 -8 -1 19]; budget 8 holds [-10 -8 0 0], rms sqrt(164/4) = 6.40312;
+    # budget 16 holds [-1 19 0 0], rms sqrt(362/4) = 9.51315
+    expected = np.array([[-10 / 6.40312, -8 / 6.40312, -1 / 9.51315, 19 / 9.51315], [0, 0, 0, 0]])
     assert adv("pooled", rewards) == pytest.approx(expected, rel=1e-4)
+
+
+def test_pooled_stays_small_where_a_budget_earns_the_same_throughout() -> None:
+    rewards = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
+    result = adv("pooled", rewards)
+    # budget 8, centred [-.5 -.5 -.25 -.25], rms sqrt(.625/4) = .39528: of order 1, though its rewards never differ
+    assert result[:, :2] == pytest.approx(np.array([[-1.26491] * 2, [-0.632456] * 2]), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ADVANTAGES)

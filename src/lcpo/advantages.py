@@ -52,16 +52,17 @@ def per_budget(terms: FloatArray, budget: IntArray) -> Advantages:
 
 
 def pooled(terms: FloatArray, budget: IntArray) -> Advantages:
-    """(r - group mean over all its budgets) / (std over the same budget in the batch + 1e-6).
+    """(r - group mean over all its budgets) / (root mean square of that over the same budget in the batch + 1e-6).
 
     Problems are compared over budgets, while each budget's rewards are scaled by themselves, so that a loud budget does
-    not drown a quiet one.
+    not drown a quiet one. About zero, not about the budget's own mean: a budget whose rollouts all earn the same has
+    advantages of 1, not of 1e6.
     """
     centred = _centre(terms.sum(axis=0))
     result = np.zeros_like(centred)
     for tokens in np.unique(budget):
         rows = budget == tokens
-        result[rows] = centred[rows] / (_batch_std(centred[rows]) + EPS)
+        result[rows] = centred[rows] / (np.sqrt(np.mean(centred[rows] ** 2)) + EPS)
     return result
 
 
