@@ -107,6 +107,7 @@ def test_cap_is_where_max_stops_caring() -> None:
     assert Max(alpha=1e-3, delta=0.5).cap(Budget("max", 512)) == 1012
     assert Max(alpha=3e-4, delta=0.5).cap(Budget("max", 1000)) == 2667  # 1000 + 1666.67
     assert Exact().cap(Budget("exact", 512)) is None
+    assert Max(alpha=1e-3, delta=0.5).cap(Budget("max", 512, "thinking")) is None  # the answer comes after the thought
     assert Mixed().cap(Budget("max", 1000)) == 2667 and Mixed().cap(Budget("exact", 1000)) is None
     assert all(cls().cap(Budget("none")) is None for cls in OBJECTIVES.values())
 

@@ -12,6 +12,7 @@ from lcpo.advantages import advantage
 from lcpo.budgets import BudgetSampler, parse
 from lcpo.errors import ConfigError, EngineError
 from lcpo.train.batches import micro_batches
+from lcpo.train.data import rows
 from lcpo.train.logprobs import distinct
 from lcpo.train.recipe import Recipe
 from lcpo.train.run import build, plan
@@ -212,6 +213,30 @@ def test_a_further_reward_function_is_a_term(recipe: Make, tmp_path: Path) -> No
     for one in trainer.rollouts:
         own = np.exp(-2 * abs(np.log((one["length"] + 1) / (one["budget"] + 1)))) * (0.3 + 0.7 * one["correct"])
         assert one["reward"] == pytest.approx(own + one["length"] % 2)
+
+
+def test_a_maximum_caps_nothing_that_another_reward_still_reads(recipe: Make, tmp_path: Path) -> None:
+    made = plan("test", recipe(budget={"kinds": {"max": 1.0}}, objective={"name": "max", "alpha": 0.1}), tmp_path)
+
+    def shape(completion_ids: list[list[int]], **_: Any) -> list[float]:
+        return [float(len(ids) % 2) for ids in completion_ids]
+
+    trainer = LcpoTrainer(
+        str(made.recipe.model), objective=made.recipe.reward, budget=made.recipe.budget.sampler, verifier="exact",
+        args=made.args, train_dataset=rows(made.loaded.problems, "l1", True), reward_funcs=[shape],
+    )  # fmt: skip
+    one_generation(trainer)
+    assert set(trainer._caps) == {24}
+
+
+def test_an_eval_dataset_is_refused(recipe: Make, tmp_path: Path) -> None:
+    made = plan("test", recipe(), tmp_path)
+    data = rows(made.loaded.problems, "l1", True)
+    with pytest.raises(ConfigError, match="lcpo eval"):
+        LcpoTrainer(
+            str(made.recipe.model), objective="gated", budget=made.recipe.budget.sampler, args=made.args,
+            train_dataset=data, eval_dataset=data,
+        )  # fmt: skip
 
 
 def test_the_filler_control_needs_lcpos_sampler(recipe: Make, tmp_path: Path) -> None:

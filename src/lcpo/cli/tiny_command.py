@@ -18,7 +18,7 @@ def command() -> None:
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def build(out: Path, seed: int, threads: int, as_json: bool) -> None:
-    """Pre-train the base: half an hour on one core. An interrupted build goes on where it stopped."""
+    """Pre-train the base: a quarter of an hour on one free core. An interrupted build goes on where it stopped."""
     from lcpo.train.pretrain import build as make
 
     folder = make(out, seed, threads=threads)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lcpo.budgets import prompt as user_message
 from lcpo.budgets import render
 from lcpo.errors import ConfigError, TaskError
 from lcpo.tasks import Task
-from lcpo.train.data import load
+from lcpo.train.data import load, user_message
 from lcpo.train.recipe import Recipe
 from lcpo.types import NO_BUDGET, Budget, Problem
 
@@ -84,7 +83,7 @@ def row(
 ) -> dict[str, Any]:
     """One row: `prompt` is what the model is asked, with its budget; where the budget comes later, with the largest."""
     template = recipe.budget.template
-    message = user_message(problem, NO_BUDGET, template)
+    message = user_message(problem, template)
     shown = budgets[0] if len(budgets) == 1 else _largest(recipe)
     return {
         "data_source": task,

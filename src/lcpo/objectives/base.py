@@ -21,7 +21,10 @@ class Objective(Config, ABC):
         return rewards
 
     def cap(self, budget: Budget) -> int | None:
-        """The length in tokens from which the reward no longer depends on what follows; None if there is none."""
+        """The response length in tokens from which the reward no longer depends on what follows; None if there is none.
+
+        None for a budget of the thought alone: what follows a thought of any length is the answer.
+        """
         return None
 
 

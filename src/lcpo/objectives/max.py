@@ -29,6 +29,6 @@ class Max(Objective):
 
     def cap(self, budget: Budget) -> int | None:
         """ceil(budget + delta/alpha): from there on every answer, right or wrong, earns 0."""
-        if budget.tokens is None:
+        if budget.tokens is None or budget.scope != "response":
             return None
         return math.ceil(budget.tokens + self.delta / self.alpha)

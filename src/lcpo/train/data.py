@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lcpo.budgets import BudgetSampler, render
+from lcpo.budgets import BudgetSampler, parse, render
 from lcpo.budgets import prompt as prompt_of
 from lcpo.errors import ConfigError, TaskError
 from lcpo.tasks import Loaded, Task, excluding, task, training
@@ -41,7 +41,16 @@ def order(problems: int, visits: int, seed: int) -> list[int]:
 
 
 def user_message(problem: Problem, template: str = "l1") -> str:
-    """The user message of a problem, instruction included, without a budget sentence."""
+    """The user message of a problem, instruction included, without a budget sentence; training draws its own.
+
+    Raises ConfigError where the question names a budget already.
+    """
+    _, present = parse(problem.question)
+    if present.kind != "none":
+        raise ConfigError(
+            f"problem {problem.id} asks for {present.kind} {present.tokens} tokens itself, and training draws budgets "
+            "of its own; take the sentence out of the data"
+        )
     return prompt_of(problem, NO_BUDGET, template)
 
 
@@ -86,7 +95,8 @@ def with_budgets(
     if sampler is None:
         law = {"law": "uniform", "low": low, "high": high}
         sampler = BudgetSampler.read({"law": law, "kinds": kinds or {"exact": 1.0}}, "with_budgets")
-    drawn = [sampler.draw(seed, 0, row, sampler.per_group)[0] for row in range(len(dataset))]
+    alone = sampler.model_copy(update={"per_group": 1})
+    drawn = [alone.draw(seed, 0, row, 1)[0] for row in range(len(dataset))]
 
     def add(example: dict[str, Any], index: int) -> dict[str, Any]:
         budget = drawn[index]

@@ -25,7 +25,7 @@ from lcpo.tasks import Task
 from lcpo.train import source
 from lcpo.train.data import ask, task_of, user_message
 from lcpo.train.recipe import Recipe
-from lcpo.train.reward import filler_share, marks
+from lcpo.train.reward import filler_share, marks, opens_thought
 from lcpo.train.sampler import Drawing, numbers_of, sample
 from lcpo.train.supervised import Optimizers, Row, rate, step
 from lcpo.types import NO_BUDGET, Budget, Kind, Problem
@@ -139,12 +139,14 @@ def draw(
         found.update(zip(part, ids, strict=True))
     ended = [i for i in sorted(found) if found[i][-1] == tokenizer.eos_token_id]
     texts = [tokenizer.decode(found[i][:-1], skip_special_tokens=False) for i in ended]
-    grades = grade_many(texts, [chosen[i].answers for i in ended], recipe.task.verifier or task.verifier)
+    thinking, verifier = opens_thought(tokenizer), recipe.task.verifier or task.verifier
+    golds = [chosen[i].answers for i in ended]
+    grades = grade_many(texts, golds, verifier, thinking=thinking, box=recipe.task.box)
     ruler, scope = marks(tokenizer), recipe.budget.scope
     return [
         Own(chosen[i], found[i], length(found[i], ruler, scope), grade.correct)
         for i, grade in zip(ended, grades, strict=True)
-        if filler_share(tokenizer, found[i][:-1]) <= table.filler
+        if filler_share(tokenizer, found[i][:-1], thinking) <= table.filler
     ]
 
 

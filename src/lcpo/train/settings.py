@@ -108,6 +108,8 @@ def _refuse(recipe: Recipe, table: dict[str, Any]) -> None:
         raise ConfigError(
             f"trl.max_completion_length {cap} is below the largest budget {largest}; make it at least {2 * largest}"
         )
+    if table.get("eval_strategy", "no") != "no" or table.get("do_eval"):
+        raise ConfigError("trl.eval_strategy: training does not evaluate; leave it out, and run  lcpo eval  on the run")
     if table.get("mask_truncated_completions"):
         raise ConfigError(
             "trl.mask_truncated_completions hides the length error of the longest rollouts from the loss and still "
@@ -118,8 +120,8 @@ def _refuse(recipe: Recipe, table: dict[str, Any]) -> None:
             "vLLM in server mode is sent one prompt per group and would lose the other budgets of it; use "
             "trl.vllm_mode='colocate' or budget.per_group=1"
         )
-    if table.get("use_vllm") and recipe.thought is not None:
-        raise ConfigError("thought (the filler control) needs lcpo's own sampler; leave out trl.use_vllm")
+    if recipe.thought is not None and (table.get("use_vllm") or recipe.sampler != "auto"):
+        raise ConfigError("thought (the filler control) needs lcpo's own sampler; leave out trl.use_vllm and sampler")
     if int(table.get("max_steps", -1)) < 1 and "num_train_epochs" not in recipe.trl:
         raise ConfigError("[trl] says neither max_steps nor num_train_epochs; give one of them")
     every = recipe.group.updates * int(table.get("num_iterations", 1))

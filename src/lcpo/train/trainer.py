@@ -73,10 +73,13 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
     ) -> None:
         """objective, budget, verifier, options: as in a recipe. Everything else goes to GRPOTrainer unchanged.
 
-        order: which row of the data set each visit takes (None: one pass, as it stands). TRL is handed places in the
-        data set only, since it fetches the rows of a generation again for every micro-batch.
+        order: which row of the data set each visit takes (None: one pass, in TRL's order). TRL is handed places in the
+        data set only, since it fetches the rows of a generation again for every micro-batch. Raises ConfigError for an
+        eval_dataset: budgets are measured by `lcpo eval`.
         """
         self.options = options or Options()
+        if rest.get("eval_dataset") is not None:
+            raise ConfigError("LcpoTrainer takes no eval_dataset; leave it out, and run  lcpo eval  on what it saves")
         if processing_class is None:
             source = model if isinstance(model, str) else model.config._name_or_path
             processing_class = AutoTokenizer.from_pretrained(source, padding_side="left")
@@ -114,15 +117,13 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
     # ---- budgets into prompts -------------------------------------------------------------------------------------
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        training = bool(self.model.training)
-        group = self.num_generations if training else self.num_generations_eval
+        group = self.num_generations
         step = int(self.state.global_step)
         self.reward.objective = self._objective_at(step)
         inputs = self._with_budgets(inputs, step, group)
         torch.manual_seed(_mix(self.args.seed, step, self.accelerator.process_index))
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        if training:
-            self._replace_advantages(output, len(inputs), group)
+        self._replace_advantages(output, len(inputs), group)
         return output
 
     def _with_budgets(self, inputs: list[dict[str, Any]], step: int, group: int) -> list[dict[str, Any]]:
@@ -143,7 +144,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
             prompt = ask(example["prompt"], asked, self.options.template)
             rest = {"asked_tokens": asked.tokens or 0, "asked_kind": asked.kind}
             result.append({**example, "prompt": prompt, **columns(paid), **rest})
-            cap = self.reward.objective.cap(paid)
+            cap = self.reward.objective.cap(paid) if len(self.reward_funcs) == 1 else None
             self._caps.append(self.max_completion_length if cap is None else min(cap, self.max_completion_length))
             self._where.append((row, place * group + copy))
         self._step_now = step
