@@ -50,7 +50,7 @@ class _Lazy(click.Group):
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lcpo")
 def cli() -> None:
-    """Make a reasoning model obey a token budget: train it, measure it, serve it."""
+    """Make a reasoning model obey a token budget: train it, measure it."""
 
 
 def emit(result: Any, as_json: bool, text: str) -> None:
