@@ -161,6 +161,14 @@ def test_large_weights_of_one_size_are_told_apart(tmp_path: Path) -> None:
     assert identity(source) in found
 
 
+def test_a_folder_is_not_resumed_with_another_engine(model: Path, tmp_path: Path) -> None:
+    out = ("--problems", 1, "--samples", 1, "--out", tmp_path / "e")
+    assert lcpo("eval", model, "--engine", "transformers", *out).exit_code == 0
+    assert "'vllm'" in error("eval", model, "--engine", "vllm", "--resume", *out)
+    assert "tokenizer: None -> 't'" in error("eval", model, "--tokenizer", "t", "--resume", *out)
+    assert lcpo("eval", model, "--resume", *out).exit_code == 0  # auto is transformers
+
+
 def test_what_is_wrong_is_said_in_one_line(model: Path, long_model: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "e")
     assert "--task NAME or --data FILE" in error("eval", long_model, *out)

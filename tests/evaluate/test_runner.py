@@ -158,6 +158,38 @@ def test_settings_are_never_mixed(tmp_path: Path) -> None:
         go(tmp_path / "file" / "below")
 
 
+def test_another_engine_or_tokenizer_is_refused_but_not_a_folder_from_before_they_were_noted(tmp_path: Path) -> None:
+    go(tmp_path / "new")
+    for change, complaint in (({"engine": "vllm"}, "engine: None -> 'vllm'"), ({"tokenizer": "t"}, "tokenizer: None")):
+        with pytest.raises(ConfigError, match=complaint):
+            go(tmp_path / "new", replace(SETTINGS, **change), resume=True)  # type: ignore[arg-type]
+    calls = [5]
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "old", load=lambda subject: Dies(calls))
+    marked = json.loads((tmp_path / "old" / PROGRESS).read_text())
+    del marked["settings"]["engine"], marked["settings"]["tokenizer"], marked["served"]
+    (tmp_path / "old" / PROGRESS).write_text(json.dumps(marked))
+    with pytest.raises(ConfigError, match="'vllm'"):
+        go(tmp_path / "old", replace(SETTINGS, engine="vllm"), resume=True)
+    go(tmp_path / "old", resume=True)
+    assert (tmp_path / "old" / SAMPLES).read_bytes() == (tmp_path / "new" / SAMPLES).read_bytes()
+
+
+def test_a_server_that_now_serves_another_model_is_refused(tmp_path: Path) -> None:
+    calls = [5]
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, load=lambda subject: Dies(calls))
+
+    def another(subject: Subject) -> Engine:
+        engine = ScriptedEngine(script)
+        engine.name = "another"
+        return engine
+
+    with pytest.raises(ConfigError, match="was made with 'scripted', and nowhere now serves 'another'"):
+        go(tmp_path, resume=True, load=another)
+    go(tmp_path, resume=True)
+
+
 def test_a_write_error_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     calls = [3]
     with pytest.raises(KeyboardInterrupt):
