@@ -154,6 +154,9 @@ def test_settings_are_never_mixed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no evaluation"):
         go(tmp_path / "notes")
     (tmp_path / "file").write_text("")
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match="is a file, and an evaluation goes into a folder; choose another --out"):
+            go(tmp_path / "file", resume=resume)
     with pytest.raises((TaskError, ConfigError)):
         go(tmp_path / "file" / "below")
 

@@ -109,6 +109,8 @@ def check_served(state: State, subject: Subject, engine: Engine, out: Path) -> N
 
 def open_folder(settings: Settings, out: Path, resume: bool) -> State:
     """The state of `out`, made if it is new; samples that are not marked as done are cut off."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file, and an evaluation goes into a folder; choose another --out")
     marker = out / PROGRESS
     state = State(**json.loads(marker.read_text(encoding="utf-8"))) if marker.exists() else None
     if state is None or state.batches == 0:
