@@ -12,7 +12,7 @@ import pytest
 from lcpo.engines.base import Engine, Generation, Request, sub_seed
 from lcpo.engines.scripted import ScriptedEngine
 from lcpo.errors import ConfigError, EngineError, TaskError
-from lcpo.evaluate.plan import Settings, Subject, batches, check, differences, problems_sha256, total
+from lcpo.evaluate.plan import Settings, Subject, batches, cells, check, differences, problems_sha256, total
 from lcpo.evaluate.runner import PROGRESS, SAMPLES, finish, read_samples, run, token_texts
 from lcpo.types import Problem
 
@@ -232,6 +232,17 @@ def test_batches_hold_every_cell_of_their_rows() -> None:
     assert sum(len(batch.rows) * len(batch.cells) for batch in plan) == total(SETTINGS)
     assert all(len(batch.rows) * len(batch.cells) <= 20 for batch in plan)
     assert [len(batch.cells) for batch in plan] == [4] * 5 + [3] * 4
+
+
+def test_seen_is_of_the_budget_that_the_prompt_says(tmp_path: Path) -> None:
+    methods = ("prompted", "filler", "filler:mark=-", "majority", "truncate")
+    subject = replace(SUBJECT, methods=methods)
+    seen = {spec: {cell.seen for cell in cells(subject) if cell.method == spec} for spec in methods}
+    told, not_told = {True, False}, {None}  # majority's prompts say a share of the budget
+    assert list(seen.values()) == [told, told, told, not_told, not_told]
+    go(tmp_path, replace(SETTINGS, subjects=(subject,), samples=1))
+    for s in read_samples(tmp_path):
+        assert (s.seen is not None) == s.prompt.endswith(f"Think for {s.budget} tokens.")
 
 
 def test_senseless_settings_are_refused() -> None:

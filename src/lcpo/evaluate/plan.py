@@ -81,8 +81,8 @@ class Cell:
 
     @property
     def seen(self) -> bool | None:
-        """Whether training could draw this budget; None where it is unknown or stands in no prompt."""
-        if self.budget is None or self.subject.seen is None or not method(self.method).prompts:
+        """Whether training could draw this budget; None where it is unknown or not what the prompt says."""
+        if self.budget is None or self.subject.seen is None or not method(self.method).told:
             return None
         return self.subject.seen[self.subject.budgets.index(self.budget)]
 

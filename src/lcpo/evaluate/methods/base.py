@@ -79,8 +79,9 @@ class Method(ABC):
     """What every method is: a frozen config that is itself the decoding.
 
     name: as in results, options included. about: a line for `lcpo methods`. budgeted: it is run at every budget, else
-    once. scope: what its budget limits. prompts: the budget stands in the prompt. needs_prefix: it makes the model go
-    on with a given beginning; needs_ids: it works on token ids.
+    once. scope: what its budget limits. prompts: a budget in that scope stands in its prompts, so that the wording must
+    limit the same. told: the row's own budget stands in the prompt, in whichever scope, and not a share of it.
+    needs_prefix: it makes the model go on with a given beginning; needs_ids: it works on token ids.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Method(ABC):
     budgeted: ClassVar[bool] = True
     scope: ClassVar[Scope] = "response"
     prompts: ClassVar[bool] = False
+    told: ClassVar[bool] = False
     needs_prefix: ClassVar[bool] = False
     needs_ids: ClassVar[bool] = False
 
