@@ -137,6 +137,35 @@ def test_direct_without_a_tokenizer_has_no_length() -> None:
         assert run(OpenAIEngine(server.url, "talker"), "direct").tokens is None
 
 
+def test_what_is_put_in_the_place_of_a_stop_is_counted() -> None:
+    said = {
+        "": "<think>ab</think>8",
+        "<think>abWait": "cd</think>9",
+        "<think>abWaitcd</think>": "7",
+    }
+    with speaking(lambda request: said[request.prefix.text]) as server:
+        found = run(OpenAIEngine(server.url, "talker"), "s1", 20)
+    # <think> a b </think> | W a i t | c d </think> | 7 EOS: as the same response counts by ids
+    assert (found.response.text, found.tokens) == ("<think>abWaitcd</think>7", 4 + 4 + 3 + 2)
+    said = {"": "<think>ab", "<think>abWait": "c", "<think>abWaitc\n</think>\n\n": "7"}
+    with speaking(lambda request: said[request.prefix.text]) as server:
+        found = run(OpenAIEngine(server.url, "talker"), "s1_fair", 20)
+    # <think> a b EOS | W a i t | c EOS | \n </think> \n \n | 7 EOS
+    assert (found.calls, found.tokens) == (3, 4 + 4 + 2 + 4 + 2)
+
+
+def test_with_a_tokenizer_what_is_inserted_is_counted_by_it() -> None:
+    def script(request: Request) -> str:
+        if request.prompt.endswith("</think>"):
+            return "7"
+        return "cd</think>" if request.prompt.endswith("Wait") else "<think>ab</think>"
+
+    with speaking(script) as server:
+        found = run(OpenAIEngine(server.url, "talker", tokenizer=tokenizer()), "s1", 20)
+    wait = len(tokenizer().encode("Wait", add_special_tokens=False))
+    assert (found.response.text, found.tokens) == ("<think>abWaitcd</think>7", 4 + wait + 3 + 2)
+
+
 def test_a_busy_server_is_tried_again() -> None:
     with speaking(lambda request: "7") as server:
         server.failures = [(503, {}, "busy"), (429, {"Retry-After": "0.01"}, {"error": {"message": "slow down"}})]

@@ -106,6 +106,29 @@ def test_a_model_with_one_length_is_met_where_it_is() -> None:
     assert [round(line["at_tokens"], 3) for line in lines] == [round(math.sqrt(20 * 21), 3)]
 
 
+def test_a_row_of_a_single_problem_has_no_interval_and_nothing_against_it_has() -> None:
+    dial = [sample(budget=b, tokens=b, problem=p, correct=b > 10) for b in (8, 16, 32) for p in ("p1", "p2")]
+    other = [sample(method="s1", budget=b, tokens=b, problem=p, correct=b > 20) for b in (8, 32) for p in ("p1", "p2")]
+    one = [sample(method="s1", budget=16, tokens=16, problem="p1", sample=i, correct=bool(i)) for i in (0, 1)]
+    point = [sample(method="unlimited", budget=None, kind="none", tokens=16, problem="p1")]
+    found = results([*dial, *other, *one, *point], {}, resamples=20)
+    rows = {(row["method"], row["budget"]): row for row in found["rows"]}
+    for row in (rows["s1", 16], rows["unlimited", None]):
+        assert (row["problems"], row["accuracy_ci95"], row["tokens_ci95"]) == (1, None, None)
+    assert rows["s1", 8]["accuracy_ci95"] == [0, 0] and rows["prompted", 16]["tokens_ci95"] == [16, 16]
+    compared = [line for line in found["comparisons"] if line["accuracy_difference"] is not None]
+    assert {line["method_b"] for line in compared} == {"s1", "unlimited"}
+    assert all(line["ci95"] is None for line in compared)
+    rises = {line["method"]: line["accuracy_rise_ci95"] for line in found["dials"]}
+    assert rises == {"prompted": [1, 1], "s1": [1, 1]}  # s1 at 8 and 32 has two problems
+    assert paired([*dial, *one], {"budget": 32}, {"method": "s1"}, resamples=20) == {
+        "accuracy_difference": 0.5,
+        "ci95": None,
+    }
+    (alone,) = results(one, {}, resamples=20)["rows"]
+    assert alone["accuracy_ci95"] is None
+
+
 def test_every_dial_is_compared_with_every_other_method_once() -> None:
     samples = [sample(run=run, problem=p) for run in "xy" for p in "ab"]
     samples += [sample(run="x", method=method, problem=p) for method in ("s1", "direct") for p in "ab"]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from click.testing import CliRunner, Result
 from random_model import CARD, write
 
 from lcpo.cli import cli
-from lcpo.engines.models import resolve
+from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, LcpoError, TaskError
 from lcpo.evaluate.runner import read_samples
-from lcpo.evaluate.setup import Options, protocols, run_names, set_up
+from lcpo.evaluate.setup import LARGE, Options, identity, protocols, run_names, set_up
 from lcpo.tasks import TASKS
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "test"
@@ -130,6 +131,42 @@ def test_what_models_may_be(tmp_path: Path) -> None:
     assert run_names(same, ("http://a/v1#m", "http://b/v1#m")) == ["http://a/v1#m", "http://b/v1#m"]
     with pytest.raises(ConfigError, match="given twice"):
         run_names([same[0], same[0]], ("http://a/v1#m", "http://a/v1#m"))
+
+
+def test_what_tells_weights_apart(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "notes.md").write_text("not read")
+    source = ModelSource("m", str(tmp_path), "folder")
+    by_hand = sha256(b'["config.json", 2]{}["model.safetensors", 7]weights').hexdigest()
+    assert identity(source) == "sha256:" + by_hand  # small files: whole, and as in every folder evaluated so far
+    (tmp_path / "pytorch_model.bin").write_bytes(b"the same weights")
+    assert identity(source) == "sha256:" + by_hand
+    (tmp_path / "model.safetensors").unlink()
+    before = identity(source)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"other of a size!")
+    assert identity(source) != before
+
+
+def test_large_weights_of_one_size_are_told_apart(tmp_path: Path) -> None:
+    source = ModelSource("m", str(tmp_path), "folder")
+    found = set()
+    for place in (0, LARGE // 2, LARGE - 1):
+        with (tmp_path / "model.safetensors").open("wb") as file:
+            file.truncate(LARGE)
+            file.seek(place)
+            file.write(b"x" * min(LARGE - place, LARGE // 32))
+        found.add(identity(source))
+    assert len(found) == 3
+    assert identity(source) in found
+
+
+def test_a_folder_is_not_resumed_with_another_engine(model: Path, tmp_path: Path) -> None:
+    out = ("--problems", 1, "--samples", 1, "--out", tmp_path / "e")
+    assert lcpo("eval", model, "--engine", "transformers", *out).exit_code == 0
+    assert "'vllm'" in error("eval", model, "--engine", "vllm", "--resume", *out)
+    assert "tokenizer: None -> 't'" in error("eval", model, "--tokenizer", "t", "--resume", *out)
+    assert lcpo("eval", model, "--resume", *out).exit_code == 0  # auto is transformers
 
 
 def test_what_is_wrong_is_said_in_one_line(model: Path, long_model: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from lcpo.engines.base import Engine, Generation, Request, sub_seed
 from lcpo.engines.scripted import ScriptedEngine
 from lcpo.errors import ConfigError, EngineError, TaskError
-from lcpo.evaluate.plan import Settings, Subject, batches, check, differences, problems_sha256, total
+from lcpo.evaluate.plan import Settings, Subject, batches, cells, check, differences, problems_sha256, total
 from lcpo.evaluate.runner import PROGRESS, SAMPLES, finish, read_samples, run, token_texts
 from lcpo.types import Problem
 
@@ -154,8 +154,43 @@ def test_settings_are_never_mixed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no evaluation"):
         go(tmp_path / "notes")
     (tmp_path / "file").write_text("")
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match="is a file, and an evaluation goes into a folder; choose another --out"):
+            go(tmp_path / "file", resume=resume)
     with pytest.raises((TaskError, ConfigError)):
         go(tmp_path / "file" / "below")
+
+
+def test_another_engine_or_tokenizer_is_refused_but_not_a_folder_from_before_they_were_noted(tmp_path: Path) -> None:
+    go(tmp_path / "new")
+    for change, complaint in (({"engine": "vllm"}, "engine: None -> 'vllm'"), ({"tokenizer": "t"}, "tokenizer: None")):
+        with pytest.raises(ConfigError, match=complaint):
+            go(tmp_path / "new", replace(SETTINGS, **change), resume=True)  # type: ignore[arg-type]
+    calls = [5]
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "old", load=lambda subject: Dies(calls))
+    marked = json.loads((tmp_path / "old" / PROGRESS).read_text())
+    del marked["settings"]["engine"], marked["settings"]["tokenizer"], marked["served"]
+    (tmp_path / "old" / PROGRESS).write_text(json.dumps(marked))
+    with pytest.raises(ConfigError, match="'vllm'"):
+        go(tmp_path / "old", replace(SETTINGS, engine="vllm"), resume=True)
+    go(tmp_path / "old", resume=True)
+    assert (tmp_path / "old" / SAMPLES).read_bytes() == (tmp_path / "new" / SAMPLES).read_bytes()
+
+
+def test_a_server_that_now_serves_another_model_is_refused(tmp_path: Path) -> None:
+    calls = [5]
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, load=lambda subject: Dies(calls))
+
+    def another(subject: Subject) -> Engine:
+        engine = ScriptedEngine(script)
+        engine.name = "another"
+        return engine
+
+    with pytest.raises(ConfigError, match="was made with 'scripted', and nowhere now serves 'another'"):
+        go(tmp_path, resume=True, load=another)
+    go(tmp_path, resume=True)
 
 
 def test_a_write_error_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
@@ -197,6 +232,17 @@ def test_batches_hold_every_cell_of_their_rows() -> None:
     assert sum(len(batch.rows) * len(batch.cells) for batch in plan) == total(SETTINGS)
     assert all(len(batch.rows) * len(batch.cells) <= 20 for batch in plan)
     assert [len(batch.cells) for batch in plan] == [4] * 5 + [3] * 4
+
+
+def test_seen_is_of_the_budget_that_the_prompt_says(tmp_path: Path) -> None:
+    methods = ("prompted", "filler", "filler:mark=-", "majority", "truncate")
+    subject = replace(SUBJECT, methods=methods)
+    seen = {spec: {cell.seen for cell in cells(subject) if cell.method == spec} for spec in methods}
+    told, not_told = {True, False}, {None}  # majority's prompts say a share of the budget
+    assert list(seen.values()) == [told, told, told, not_told, not_told]
+    go(tmp_path, replace(SETTINGS, subjects=(subject,), samples=1))
+    for s in read_samples(tmp_path):
+        assert (s.seen is not None) == s.prompt.endswith(f"Think for {s.budget} tokens.")
 
 
 def test_senseless_settings_are_refused() -> None:

@@ -24,7 +24,9 @@ from lcpo.report.charts import (
     resolve,
     thinned,
 )
+from lcpo.report.findings import findings
 from lcpo.report.load import Evaluations, load
+from lcpo.report.page import html
 from lcpo.report.plots import before_after, write
 from lcpo.report.published import points, table
 from lcpo.report.svg import SIZES
@@ -176,6 +178,19 @@ def test_the_readme_picture_takes_arms_and_seeds(found: Evaluations, tmp_path: P
     first = path.read_bytes()
     assert first.startswith(b"\x89PNG") and len(first) > 20_000
     assert before_after(arms, path, before="tiny", controls=["control"]).read_bytes() == first
+
+
+def test_a_row_without_an_interval_is_drawn_without_one(tmp_path: Path) -> None:
+    rows = [s for s in made_up(3, 1, (8, 16, 32)) if s.budget != 16 or s.problem == "sums-0"]
+    found = load([folder(tmp_path / "ev", rows)])
+    (curve,) = [c for c in found.curves if c.label == "tiny-exact"]
+    assert [row["accuracy_ci95"] is None for row in curve.rows] == [False, True, False]
+    drawn = next(c for c in draw.shared(found, "sums") if c.name == "accuracy").series
+    (series,) = [one for one in drawn if one.name == "tiny-exact"]
+    assert [mark.low is None for mark in series.marks] == [False, True, False]
+    assert findings(found, "sums") and "None" not in html(found)
+    assert write(found, tmp_path / "plots")
+    assert before_after({"tiny-exact": curve.rows}, tmp_path / "picture.png", before="tiny").is_file()
 
 
 def test_published_points_name_their_source() -> None:

@@ -71,6 +71,30 @@ def test_the_same_run_evaluated_twice_is_not_mixed(tmp_path: Path) -> None:
     assert {c["accuracy_difference"] for c in found.found["comparisons"]} == {0.0}
 
 
+def test_nor_is_a_run_evaluated_again_at_other_budgets(tmp_path: Path) -> None:
+    again = [folder(tmp_path / str(b), (s for s in made_up(3, 2, (b,)) if s.model == "tiny-exact")) for b in (8, 16)]
+    found = load(again, resamples=10)
+    assert [(row["run"], row["budget"]) for row in found.found["rows"]] == [("exact-0 [8]", 8), ("exact-0 [16]", 16)]
+    assert len(found.curves) == 2
+
+
+def test_nor_where_a_folder_holds_no_samples(tmp_path: Path) -> None:
+    samples = [s for s in made_up(3, 2, BUDGETS) if s.model in ("tiny", "tiny-exact")]
+    others = [replace(s, run="other") if s.run == "exact-0" else s for s in samples]
+    one, two = folder(tmp_path / "one", samples), folder(tmp_path / "two", others)
+    (two / "samples.jsonl").unlink()
+    found = load([one, two])
+    runs = {"base [one]", "base [two]", "exact-0", "other"}
+    for name in ("rows", "dials", "detectors", "behaviour"):
+        assert {line["run"] for line in found.found[name]} == runs, name
+    sides = {line[side] for line in found.found["comparisons"] for side in "ab"}
+    assert sides == runs
+    assert {key.run for key in found.texts.shown} == {"base [one]", "exact-0"}
+    for curve in found.curves:
+        assert len({row["budget"] for row in curve.rows}) == len(curve.rows)
+    assert found.found["rows"][0]["accuracy"] == json.loads((one / "results.json").read_text())["rows"][0]["accuracy"]
+
+
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     samples = list(made_up(2, 1, BUDGETS))
     assert load([folder(tmp_path / k / "ev", samples) for k in "ab"], resamples=5).names == ["ev (1)", "ev (2)"]

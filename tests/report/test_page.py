@@ -64,6 +64,7 @@ def test_it_holds_every_part(clean: Path, tmp_path: Path) -> None:
         "Tokens that carry nothing", "Single answers, budget by budget", "At equal tokens used", "Thought and answer",
         "The same question at three budgets", "What it saves", "All numbers", "guessing: 1 %", "How it was made",
         "tiny-exact", "tiny · s1_fair", "Think for N tokens.", "asked = used", "one length at every budget",
+        "the method inserted something",
     ):  # fmt: skip
         assert part in page, part
     assert "nan" not in page.lower().replace("finance", "")

@@ -65,7 +65,7 @@ class Joint:
     """Accuracy and mean tokens of every row of a task, and the same under resampled problems.
 
     accuracy, tokens: [rows]; accuracy_draws, tokens_draws: [resamples, rows], NaN where a resample has no such
-    sample.
+    sample, and for a whole row of fewer than two problems: one problem says nothing of how problems vary.
     """
 
     def __init__(self, groups: Sequence[Group], problems: int, resamples: int, seed: int) -> None:
@@ -75,6 +75,9 @@ class Joint:
         self.rows = {group.key: i for i, group in enumerate(groups)}
         self.accuracy, self.tokens = (values[0] for values in _ratios(table.sum(axis=0, keepdims=True)))
         self.accuracy_draws, self.tokens_draws = _ratios(np.concatenate(draws))
+        few = (table[:, 1::2] > 0).sum(axis=0) < 2
+        self.accuracy_draws[:, few[0::2]] = np.nan
+        self.tokens_draws[:, few[1::2]] = np.nan
 
     def gap(self, a: GroupKey, b: GroupKey) -> tuple[float, list[float] | None]:
         """Accuracy of row a minus that of row b as they stand, and its interval with problems drawn for both."""
@@ -107,8 +110,13 @@ class Joint:
         return value, interval(draws), float(fixed)
 
     def _draws(self, rows: Sequence[int], where: FloatArray) -> FloatArray:
-        """The curve's accuracy at `where` tokens in each resample; beyond a resample's ends its end holds."""
+        """The curve's accuracy at `where` tokens in each resample; beyond a resample's ends its end holds.
+
+        All NaN where one of the rows has no draws at all: without it the curve would be another.
+        """
         values = np.full(len(where), np.nan)
+        if np.isnan(self.tokens_draws[:, rows] + self.accuracy_draws[:, rows]).all(axis=0).any():
+            return values
         for i, (x, xs, ys) in enumerate(
             zip(where, self.tokens_draws[:, rows], self.accuracy_draws[:, rows], strict=True)
         ):

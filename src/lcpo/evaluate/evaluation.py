@@ -1,6 +1,7 @@
 """An evaluation from options to results: settle, run, compute."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,13 +33,15 @@ def evaluate(
         "/", "_"
     )
 
+    settings = replace(setup.settings, engine="vllm" if engine == "vllm" else None, tokenizer=tokenizer)
+
     def load(subject: Subject) -> Engine:
         return make_engine(setup.sources[subject.run], engine, api_key, tokenizer)
 
     if setup.loaded.dropped.counts:
         print(f"{setup.task.name}: left out {setup.loaded.dropped}", file=sys.stderr)
     try:
-        state = run(setup.settings, setup.loaded.problems, load, folder, resume=resume)
+        state = run(settings, setup.loaded.problems, load, folder, resume=resume)
     except KeyboardInterrupt:
         print(f"stopped; what is done is kept in {folder}: go on with the same command and --resume", file=sys.stderr)
         raise

@@ -37,7 +37,9 @@ class Settings:
     """All that decides what an evaluation's samples are. Two folders with equal settings hold equal samples.
 
     cap: limit of tokens of any response, the same for all budgets. batch: requests made side by side, the unit of
-    resume. problems_sha256: hash of the problems themselves, so that changed data is noticed.
+    resume. problems_sha256: hash of the problems themselves, so that changed data is noticed. engine: None for
+    transformers or a server. tokenizer: what is used with a server, if anything. What a folder made before a setting
+    existed does not say is None: settings that are added later have that default.
     """
 
     subjects: tuple[Subject, ...]
@@ -53,6 +55,8 @@ class Settings:
     cap: int
     box: Box
     batch: int
+    engine: str | None = None
+    tokenizer: str | None = None
 
     def json(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -77,8 +81,8 @@ class Cell:
 
     @property
     def seen(self) -> bool | None:
-        """Whether training could draw this budget; None where it is unknown or stands in no prompt."""
-        if self.budget is None or self.subject.seen is None or not method(self.method).prompts:
+        """Whether training could draw this budget; None where it is unknown or not what the prompt says."""
+        if self.budget is None or self.subject.seen is None or not method(self.method).told:
             return None
         return self.subject.seen[self.subject.budgets.index(self.budget)]
 

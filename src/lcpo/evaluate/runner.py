@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ SAMPLES, PROGRESS = "samples.jsonl", "progress.json"
 
 @dataclass
 class State:
-    """How far an evaluation is: what stands in progress.json."""
+    """How far an evaluation is: what stands in progress.json. served: what each model was called by its engine."""
 
     settings: dict[str, Any]
     batches: int = 0
@@ -43,6 +43,7 @@ class State:
     asked: int = 0
     cpu_seconds: float = 0.0
     seconds: float = 0.0
+    served: dict[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -57,7 +58,7 @@ def run(
     """Runs what is left of an evaluation into `out`; its samples are complete afterwards.
 
     load: makes the engine of a model, called once for each that has work left. Raises ConfigError where `out` is taken
-    or holds other settings, TaskError where it cannot be written.
+    or holds other settings or another model's samples, TaskError where it cannot be written.
     """
     state = open_folder(settings, out, resume)
     plan = list(batches(settings))
@@ -70,6 +71,7 @@ def run(
             if batch.subject != subject:
                 engine, subject = load(batch.subject), batch.subject
                 check_engine(batch.subject, engine)
+                check_served(state, batch.subject, engine, out)
             assert engine is not None
             began, cpu = time.monotonic(), time.process_time()
             shared = SharedTraces(engine)
@@ -95,8 +97,20 @@ def check_engine(subject: Subject, engine: Engine) -> None:
             raise EngineError(f"method {spec} works on token ids; {engine.name} gives text only")
 
 
+def check_served(state: State, subject: Subject, engine: Engine, out: Path) -> None:
+    """Raises ConfigError where a server that was named without a model serves another one than before."""
+    before = state.served.setdefault(subject.run, engine.name)
+    if engine.name != before:
+        raise ConfigError(
+            f"{out} was made with {before!r}, and {subject.path} now serves {engine.name!r}; serve {before!r} again,"
+            " or choose another --out"
+        )
+
+
 def open_folder(settings: Settings, out: Path, resume: bool) -> State:
     """The state of `out`, made if it is new; samples that are not marked as done are cut off."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file, and an evaluation goes into a folder; choose another --out")
     marker = out / PROGRESS
     state = State(**json.loads(marker.read_text(encoding="utf-8"))) if marker.exists() else None
     if state is None or state.batches == 0:
@@ -114,7 +128,10 @@ def open_folder(settings: Settings, out: Path, resume: bool) -> State:
         raise ConfigError(f"{out} holds an evaluation already; add --resume to go on with it, or choose another --out")
     changed = differences(state.settings, settings.json())
     if changed:
-        raise ConfigError(f"{out} was made with other settings, and they are never mixed: {'; '.join(changed[:5])}")
+        raise ConfigError(
+            f"{out} was made with other settings, and they are never mixed: {'; '.join(changed[:5])};"
+            " give the same, or choose another --out"
+        )
     with (out / SAMPLES).open("r+b") as file:
         file.truncate(state.bytes)
     return state

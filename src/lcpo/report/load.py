@@ -129,15 +129,14 @@ def load(folders: Sequence[Path], resamples: int = 1000) -> Evaluations:
     names = _named(folders)
     paths = [folder / SAMPLES for folder in folders]
     texts = Texts()
+    renamed = _collisions(stored, names)
+    samples = _noted(_all_samples(paths, renamed), texts)
     if len(folders) < 2 or not all(path.is_file() for path in paths):
-        for path in paths:
-            for sample in read_samples(path) if path.is_file() else ():
-                texts.add(sample)
-        found = _joined(stored)
+        for _ in samples:
+            pass
+        found = _joined(stored, renamed)
     else:
         chances = {row["task"]: row["chance"] for one in stored for row in one["rows"]}
-        renamed = _collisions(stored, names)
-        samples = _noted(_all_samples(paths, renamed), texts)
         found = results(samples, {}, chances=chances, resamples=resamples)
     manifests = [(name, one["manifest"]) for name, one in zip(names, stored, strict=True)]
     names += [run.name for run in runs]
@@ -153,23 +152,31 @@ def _noted(samples: Iterable[Sample], texts: Texts) -> Iterator[Sample]:
 
 def _all_samples(paths: Sequence[Path], renamed: Sequence[Mapping[str, str]]) -> Iterator[Sample]:
     for path, names in zip(paths, renamed, strict=True):
-        for sample in read_samples(path):
+        for sample in read_samples(path) if path.is_file() else ():
             yield replace(sample, run=names[sample.run]) if sample.run in names else sample
 
 
 def _collisions(stored: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, str]]:
-    """For each folder, new names of the runs whose rows another folder holds too: two evaluations are never mixed."""
-    rows = [{(*key_of(row), row["budget"]) for row in one["rows"]} for one in stored]
+    """For each folder, new names of the runs of which another folder holds a curve too, at whatever budgets: two
+    evaluations are never mixed.
+    """
+    curves = [{key_of(row) for row in one["rows"]} for one in stored]
     renamed = []
-    for i, own in enumerate(rows):
-        others = set().union(*(rows[:i] + rows[i + 1 :]))
-        renamed.append({key[0]: f"{key[0]} [{names[i]}]" for key in own & others})
+    for i, own in enumerate(curves):
+        others = set().union(*(curves[:i] + curves[i + 1 :]))
+        renamed.append({key.run: f"{key.run} [{names[i]}]" for key in own & others})
     return renamed
 
 
-def _joined(stored: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _joined(stored: Sequence[dict[str, Any]], renamed: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     lists = ("rows", "dials", "comparisons", "detectors", "behaviour")
-    return {name: [line for one in stored for line in one.get(name, ())] for name in lists}
+    both = list(zip(stored, renamed, strict=True))
+    return {name: [_renamed(line, names) for one, names in both for line in one.get(name, ())] for name in lists}
+
+
+def _renamed(line: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A line of results.json with the new names of its runs; comparisons name theirs `a` and `b`."""
+    return {**line, **{field: names[line[field]] for field in ("run", "a", "b") if line.get(field) in names}}
 
 
 def _named(folders: Sequence[Path]) -> list[str]:

@@ -243,8 +243,9 @@ def _lines(
     at = [[row for run in runs for row in run if row["budget"] == budget] for budget in budgets]
     means = [sum(row[value] for row in rows) / len(rows) for rows in at]
     axes.plot(budgets, means, label=name, markersize=5, **look)
-    if value == "accuracy" and len(runs) == 1 and look["color"] != CONTROL and runs[0][0].get("accuracy_ci95"):
-        low, high = zip(*(row["accuracy_ci95"] for row in runs[0]), strict=True)
+    ends = [row.get("accuracy_ci95") for run in runs for row in run]
+    if value == "accuracy" and len(runs) == 1 and look["color"] != CONTROL and all(ends):
+        low, high = zip(*ends, strict=True)
         axes.fill_between(budgets, low, high, color=look["color"], alpha=0.13, linewidth=0)
 
 

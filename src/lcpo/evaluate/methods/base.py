@@ -8,6 +8,7 @@ Every method counts every token after the original prompt that it caused, genera
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import ClassVar
 
 from lcpo.engines.base import NOTHING, Engine, Finish, Format, Generation, Request, Written
@@ -79,8 +80,9 @@ class Method(ABC):
     """What every method is: a frozen config that is itself the decoding.
 
     name: as in results, options included. about: a line for `lcpo methods`. budgeted: it is run at every budget, else
-    once. scope: what its budget limits. prompts: the budget stands in the prompt. needs_prefix: it makes the model go
-    on with a given beginning; needs_ids: it works on token ids.
+    once. scope: what its budget limits. prompts: a budget in that scope stands in its prompts, so that the wording must
+    limit the same. told: the row's own budget stands in the prompt, in whichever scope, and not a share of it.
+    needs_prefix: it makes the model go on with a given beginning; needs_ids: it works on token ids.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Method(ABC):
     budgeted: ClassVar[bool] = True
     scope: ClassVar[Scope] = "response"
     prompts: ClassVar[bool] = False
+    told: ClassVar[bool] = False
     needs_prefix: ClassVar[bool] = False
     needs_ids: ClassVar[bool] = False
 
@@ -100,7 +103,9 @@ class Method(ABC):
 class Draft:
     """A response in the making: what stands there, and what it has cost so far.
 
-    calls are added by `take`, inserted text by `insert`. room: tokens left below the cap, as far as counted.
+    calls are added by `take`, inserted text by `insert`. room: tokens left below the cap, as far as counted. _unseen:
+    something was inserted whose ids are not known. _prompts: of each call the tokens before it, those it generated, and
+    those of them that no longer stand before the next.
     """
 
     ask: Ask
@@ -114,8 +119,8 @@ class Draft:
     finish: Finish = "end"
     reasoning: int | None = None
     raw: bool = False
-    _begun: int = 0
-    _prompts: list[tuple[int | None, int | None]] = field(default_factory=list)
+    _unseen: bool = False
+    _prompts: list[tuple[int | None, int | None, int]] = field(default_factory=list)
 
     @property
     def room(self) -> int:
@@ -155,7 +160,8 @@ class Draft:
         self.calls += 1
         self.finish = generation.finish
         self.reasoning = generation.reasoning_tokens
-        self._prompts.append((generation.prompt_tokens, generation.tokens))
+        dropped = int(generation.finish == "end" or (drop_stop and generation.finish == "stop"))
+        self._prompts.append((generation.prompt_tokens, generation.tokens, dropped))
         if generation.tokens is None:
             self.counted = False
         else:
@@ -170,9 +176,9 @@ class Draft:
         self.forced = True
         if part.ids is not None:
             self.inserted += len(part.ids)
-            self._begun += len(part.ids) if not self.calls else 0
-        elif not self.calls:
-            self.counted = False
+            return
+        self._unseen = True
+        self.counted = self.counted and bool(self.calls)
 
     def done(self, thinking: Thinking = "auto", graded: str | None = None, *, planned_end: bool = False) -> Decoded:
         """The sample, its tokens counted. planned_end: the last limit was the method's own and not the cap."""
@@ -181,7 +187,7 @@ class Draft:
         return Decoded(
             prompt=self.prompt,
             response=self.written,
-            tokens=self.generated + self.inserted if from_ids else self._reported(),
+            tokens=self._reported(),
             finish="end" if planned_end else self.finish,
             forced=self.forced,
             calls=self.calls,
@@ -192,14 +198,19 @@ class Draft:
         )
 
     def _reported(self) -> int | None:
-        """Tokens by a server's own counts; what was inserted between calls is seen in the growth of its prompts."""
+        """Tokens of the whole response: generated, and inserted where ids are known.
+
+        Where they are not (a server without a tokenizer), what was inserted between calls is seen in the growth of the
+        server's prompts, from which a dropped stop or EOS is missing. It is taken for one token that the server has
+        counted: a stop of k tokens leaves k - 1 out, and a server that counts no stop is credited one too many.
+        """
         if not self.counted or not self._prompts:
             return None
-        total = self._begun + sum(tokens or 0 for _, tokens in self._prompts)
-        for (before, made), (after, _) in zip(self._prompts, self._prompts[1:], strict=False):
+        total = self.generated + self.inserted
+        for (before, made, dropped), (after, _, _) in pairwise(self._prompts if self._unseen else ()):
             if before is None or after is None:
                 return None
-            total += max(0, after - before - (made or 0))
+            total += max(0, after - before - (made or 0) + dropped)
         return total
 
 

@@ -23,6 +23,7 @@ class FillerMarks(Method):
     mark: str = "."
     about = "B filler marks in the place of the thought, and the model answers: a control"
     scope = "thinking"
+    told = True
     needs_prefix = True
 
     def steps(self, ask: Ask) -> Steps:

@@ -18,6 +18,7 @@ class Prompted(Method):
     name: str = "prompted"
     about = "the budget stands in the prompt and the model keeps to it by itself"
     prompts = True
+    told = True
 
     def steps(self, ask: Ask) -> Steps:
         """Decodes one sample."""
