@@ -49,10 +49,10 @@ REACH = (
 
 ARMS = {
     "tiny-base": Arm(None, evaluations=(("exact", ("--methods", "prompted,unlimited")),)),
-    "tiny-exact": Arm("tiny-exact", seeds=(21, 22, 23), second_base=True, evaluations=REACH),
+    "tiny-exact": Arm("tiny-exact", seeds=(24, 25, 26), second_base=True, evaluations=REACH),
     "tiny-max": Arm(
         "tiny-max",
-        seeds=(21, 22, 23),
+        seeds=(24, 25, 26),
         start="tiny-exact",
         second_base=True,
         evaluations=(("max", ("--kind", "max")), ("exact", ("--kind", "exact"))),

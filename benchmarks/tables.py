@@ -31,6 +31,7 @@ ARMS = (
 )
 """In the order of docs/study.md; tiny-l1-early is tiny-l1 as it was at step 1,162, before its dial appeared."""
 EARLIER = {
+    "eighth": ("tiny-exact-eighth", "tiny-max-eighth"),
     "seventh": ("tiny-exact-seventh", "tiny-max-seventh"),
     "fifth": ("tiny-exact-fifth", "tiny-max-fifth"),
     "fourth": ("tiny-exact-fourth", "tiny-max-fourth"),

@@ -24,6 +24,7 @@ from tables import dial, mean, prompted
 RESAMPLES = 4000
 EARLIER: dict[str, dict[str, tuple[int | str, ...]]] = {
     "tiny-exact": {
+        "eighth": (21, 22, 23, "second-base"),
         "seventh": (18, 19, 20, "second-base"),
         "fifth": (12, 13, 14, "second-base"),
         "fourth": (7, 8, 9),
@@ -32,6 +33,7 @@ EARLIER: dict[str, dict[str, tuple[int | str, ...]]] = {
         "first": (0, 1, 2),
     },
     "tiny-max": {
+        "eighth": (21, 22, 23, "second-base"),
         "seventh": (18, 19, 20),
         "fifth": (12, 13, 14, "second-base"),
         "fourth": (7,),
