@@ -12,6 +12,7 @@ from lcpo.objectives import Exact, Max, objective
 from lcpo.train import LcpoReward
 from lcpo.train.reward import filler_share, opens_thought
 from lcpo.types import Outcomes
+from real_tokenizers import build, encode
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +156,15 @@ def test_an_answer_behind_too_much_filler_counts_as_wrong(tokenizer: Any) -> Non
     for limit, right in ((1.0, [1.0, 1.0]), (share, [1.0, 1.0]), (0.05, [0.0, 1.0])):
         reward = LcpoReward("correct", tokenizer, verifier="exact", filler=limit)
         assert reward(completion_ids=[said_again, said_once], **columns) == right
+
+
+@pytest.mark.parametrize("closing", ["</think>", "</think>\n\n", ".</think>\n\n\n"])
+def test_a_closing_tag_that_is_merged_with_its_neighbours_is_counted_and_read(closing: str) -> None:
+    tokenizer = build("qwen")
+    thought, answer = encode(tokenizer, "So 12 + 7 = 19 and 19 + 2 = 21"), encode(tokenizer, "It is 21")
+    response = [*encode(tokenizer, "So 12 + 7 = 19 and 19 + 2 = 21" + closing + "It is 21"), tokenizer.eos_token_id]
+    columns = {"answer": ["21"], "budget_tokens": [9], "budget_kind": ["exact"], "budget_scope": ["thinking"]}
+    scored = LcpoReward("l1_exact", tokenizer).score([response], columns)
+    assert scored.outcomes.length.tolist() == [[len(thought)]]
+    assert scored.outcomes.correct.tolist() == [[1.0]]
+    assert len(thought) + len(answer) < scored.tokens[0] == len(response)

@@ -17,7 +17,7 @@ from lcpo.engines.cache import roomy_cache
 from lcpo.engines.formats import format_of
 from lcpo.engines.sampling import choose, uniforms
 from lcpo.errors import EngineError
-from lcpo.thinking import Marks
+from lcpo.thinking import Marks, eos_ids
 
 ROWS_TINY, ROWS = 256, 16
 """Rows in a batch by default: for models below 20 M parameters, and for others on CPU."""
@@ -55,10 +55,8 @@ class TransformersEngine:
         size = sum(parameter.numel() for parameter in model.parameters())
         self.rows = rows or (ROWS_TINY if size < 20_000_000 else ROWS if model.device.type == "cpu" else 4 * ROWS)
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        given = model.generation_config.eos_token_id
-        ends = [given] if isinstance(given, int) else list(given or [])
-        ends += [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-        self.marks: Marks | None = Marks.of(self._ids, ends)
+        ends = eos_ids(tokenizer.eos_token_id, model.generation_config.eos_token_id)
+        self.marks: Marks | None = Marks.of(self._ids, ends, self.decode)
         self.format = format_of(tokenizer)
         self._rendered: dict[str, list[int]] = {}
 

@@ -11,7 +11,7 @@ from typing import Any
 from lcpo.engines.base import Generation, Request, Written, settle, sub_seed
 from lcpo.engines.formats import format_of
 from lcpo.errors import EngineError
-from lcpo.thinking import Marks
+from lcpo.thinking import Marks, eos_ids
 
 
 class VllmEngine:
@@ -22,9 +22,8 @@ class VllmEngine:
     def __init__(self, engine: Any, name: str = "model") -> None:
         self.engine, self.name = engine, name
         self.tokenizer = engine.get_tokenizer()
-        ends = {self.tokenizer.eos_token_id} - {None}
         given = engine.get_default_sampling_params().stop_token_ids or []
-        self.marks: Marks | None = Marks.of(self._ids, [*ends, *given])
+        self.marks: Marks | None = Marks.of(self._ids, eos_ids(self.tokenizer.eos_token_id, given), self.decode)
         self.format = format_of(self.tokenizer)
 
     @classmethod

@@ -6,6 +6,7 @@ text that is graded is decoded from them too, so nothing that TRL strips (specia
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from lcpo import verifiers
 from lcpo.errors import ConfigError
 from lcpo.evaluate.filler import filler_tokens
 from lcpo.objectives import Objective, objective
-from lcpo.thinking import OPEN, Marks, Thinking, split_ids
+from lcpo.thinking import OPEN, Marks, Thinking, eos_ids, split_ids
 from lcpo.types import BoolArray, Budget, IntArray, Outcomes
 
 COLUMNS = ("correct", "length", "budget", "kind", "truncated", "no_answer", "tokens")
@@ -118,10 +119,11 @@ def filler_share(tokenizer: Any, ids: Sequence[int], thinking: Thinking = "auto"
 
 def marks(tokenizer: Any, eos: Collection[int] = ()) -> Marks:
     """The marks of a Hugging Face tokenizer; `eos` adds ids that end a response."""
-    ends = {int(i) for i in eos}
-    if tokenizer.eos_token_id is not None:
-        ends.add(int(tokenizer.eos_token_id))
-    return Marks.of(lambda text: list(tokenizer.encode(text, add_special_tokens=False)), ends)
+    return Marks.of(
+        lambda text: list(tokenizer.encode(text, add_special_tokens=False)),
+        eos_ids(tokenizer.eos_token_id, eos),
+        partial(tokenizer.decode, skip_special_tokens=False),
+    )
 
 
 def opens_thought(tokenizer: Any) -> Thinking:
