@@ -19,13 +19,13 @@ test-cluster: .venv/tested
 	$(BIN)/python -m pytest -m ray tests/cluster $(ARGS)
 
 check: .venv/tested
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks study
+	$(BIN)/ruff format --check src tests benchmarks study
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 claims: .venv/tested
-	$(BIN)/python benchmarks/claims.py $(NAME) $(ARGS)
+	$(BIN)/python study/claims.py $(NAME) $(ARGS)
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

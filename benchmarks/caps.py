@@ -61,7 +61,7 @@ def measured(model: str, problems: int, group: int, seed: int) -> tuple[dict[str
     from lcpo.engines.models import resolve
     from lcpo.tasks import task
     from lcpo.train.reward import LcpoReward
-    from lcpo.train.sampler import numbers_of, sample
+    from lcpo.train.sampler import rollout_uniforms, sample
 
     torch.set_num_threads(1)
     path = resolve(model).path
@@ -79,7 +79,7 @@ def measured(model: str, problems: int, group: int, seed: int) -> tuple[dict[str
         )
         for problem, budget in asked
     ]
-    numbers = numbers_of(seed, 0, [(i // group, i % group) for i in range(len(asked))], 192)
+    numbers = rollout_uniforms(seed, 0, [(i // group, i % group) for i in range(len(asked))], 192)
     reward = LcpoReward(objective, tokenizer, verifier="exact")
     columns = {
         "answers": [problem.answers for problem, _ in asked],

@@ -20,7 +20,7 @@ from lcpo.evaluate.plan import Settings, batches
 from lcpo.evaluate.records import Sample
 from lcpo.evaluate.runner import run_batch
 from lcpo.evaluate.setup import Options, set_up
-from lcpo.evaluate.traces import SharedTraces
+from lcpo.evaluate.traces import CachingEngine
 from lcpo.types import Problem
 
 
@@ -39,7 +39,7 @@ class Side:
         self.seconds += seconds
 
 
-class Counting(SharedTraces):
+class Counting(CachingEngine):
     """Passes every request on, and counts."""
 
     def generate(self, requests: Any) -> Any:
@@ -52,7 +52,7 @@ def sweep(settings: Settings, problems: Sequence[Problem], engine: Engine) -> tu
     shared, alone = Side(), Side()
     for batch in batches(settings):
         start = time.perf_counter()
-        traces = SharedTraces(engine)
+        traces = CachingEngine(engine)
         samples = run_batch(settings, batch, problems, traces)
         shared.add(samples, traces.generated, time.perf_counter() - start)
         for cell in batch.cells:

@@ -13,7 +13,7 @@ def random_model(tmp_path_factory) -> Path:
     """A two-layer random model in the tiny reasoner's format."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    from lcpo.tiny import model as tiny
+    import sums_model as tiny
 
     folder = tmp_path_factory.mktemp("random") / "model"
     torch.manual_seed(0)

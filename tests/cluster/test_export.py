@@ -7,7 +7,7 @@ import pytest
 from lcpo.cluster import export
 from lcpo.cluster.setup import Setup
 from lcpo.errors import ConfigError
-from lcpo.train.recipe import read_recipe
+from lcpo.recipes.recipe import read_recipe
 from lcpo.types import Budget, Problem
 
 pq = pytest.importorskip("pyarrow.parquet")

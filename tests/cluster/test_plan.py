@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from lcpo.cluster.plan import SHAPES, Machine, plan, size_of
 from lcpo.errors import ConfigError
-from lcpo.train.recipe import read_recipe
+from lcpo.recipes.recipe import read_recipe
 
 
 def test_parameters_of_known_models():

@@ -12,7 +12,7 @@ from cpu_settings import RIG
 
 from lcpo.advantages import advantage
 from lcpo.errors import ConfigError
-from lcpo.train.recipe import parse_recipe, read_recipe
+from lcpo.recipes.recipe import parse_recipe, read_recipe
 from lcpo.types import Outcomes
 
 L1 = ("l1-exact", "l1-exact-r1", "l1-max", "l1-max-r1")

@@ -15,7 +15,7 @@ from cpu_settings import verl_on_cpu
 
 from lcpo.advantages import advantage
 from lcpo.errors import ConfigError, EngineError
-from lcpo.train.recipe import parse_recipe
+from lcpo.recipes.recipe import parse_recipe
 from lcpo.types import Outcomes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]

@@ -102,12 +102,12 @@ def trl_script(tmp_path: Path) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig
 
-    from lcpo.tiny import shipped
+    from lcpo.engines.models import SHIPPED
 
     rows = [{"prompt": [{"role": "user", "content": f"What is {i} plus {i}?"}], "answer": str(2 * i)} for i in range(8)]
     return {
-        "model": AutoModelForCausalLM.from_pretrained(shipped("tiny")),
-        "tokenizer": AutoTokenizer.from_pretrained(shipped("tiny"), padding_side="left"),
+        "model": AutoModelForCausalLM.from_pretrained(SHIPPED["tiny"]),
+        "tokenizer": AutoTokenizer.from_pretrained(SHIPPED["tiny"], padding_side="left"),
         "dataset": Dataset.from_list(rows),
         "config": GRPOConfig(
             output_dir=str(tmp_path),

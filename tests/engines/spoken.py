@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from lcpo.engines.base import Request, Written
+from lcpo.engines.base import Request, Segment
 from lcpo.engines.scripted import ScriptedEngine
 
 
@@ -33,7 +33,7 @@ def _answer(server: Server, engine: ScriptedEngine, path: str, body: dict[str, A
         prompt=messages[0]["content"],
         max_tokens=body.get("max_tokens", body.get("max_completion_tokens")),
         seed=body["seed"],
-        prefix=engine.encode(prefix) if prefix else Written((), ""),
+        prefix=engine.encode(prefix) if prefix else Segment((), ""),
         stop=tuple(body.get("stop", ())),
     )
     (found,) = engine.generate([request])

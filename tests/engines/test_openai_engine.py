@@ -6,19 +6,19 @@ import openai
 import pytest
 from spoken import speaking
 
-from lcpo.engines.base import Request, Written
+from lcpo.decode import Ask, Response, method
+from lcpo.engines.base import Request, Segment
 from lcpo.engines.openai import OpenAIEngine
 from lcpo.errors import ConfigError, EngineError
-from lcpo.evaluate.methods import Ask, Decoded, method
 from lcpo.evaluate.runner import drive
 from lcpo.thinking import CLOSE
-from lcpo.tiny.model import tokenizer
 from lcpo.types import Budget, Problem
+from sums_model import tokenizer
 
 ASKED = Request("What is 3+4?", 50, seed=1)
 
 
-def run(engine: OpenAIEngine, spec: str, budget: int | None = None) -> Decoded:
+def run(engine: OpenAIEngine, spec: str, budget: int | None = None) -> Response:
     ask = Ask(
         problem=Problem("p", "What is 3+4?", ("7",), instruction=""),
         budget=Budget("exact", budget) if budget else None,
@@ -52,7 +52,7 @@ def test_a_chat_call_and_what_it_reports() -> None:
         engine = OpenAIEngine.connect(server.url, api_key="secret")
         (found,) = engine.generate([ASKED])
     assert engine.name == "talker"
-    assert found.written == Written(None, "<think>3+4</think>7")
+    assert found.written == Segment(None, "<think>3+4</think>7")
     assert (found.finish, found.tokens, found.prompt_tokens) == ("end", 7, len("What is 3+4?"))
     assert server.headers[0]["Authorization"] == "Bearer secret"
     body = server.bodies[0]
@@ -118,7 +118,7 @@ def test_a_character_cut_in_two_is_not_sent() -> None:
         run(OpenAIEngine(server.url, "talker"), "s1:waits=0", 5)
         assert server.bodies[1]["messages"][1]["content"].startswith("<think>ab")
         engine = OpenAIEngine(server.url, "talker")
-        engine.generate([Request("q", 5, seed=1, prefix=Written(None, "ab\ufffd"))])
+        engine.generate([Request("q", 5, seed=1, prefix=Segment(None, "ab\ufffd"))])
         assert server.bodies[-1]["messages"][1]["content"] == "ab"
 
 

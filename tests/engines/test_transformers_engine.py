@@ -8,13 +8,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from lcpo.engines.base import ON_LINES, Request, Written
+from lcpo.engines.base import ON_LINES, Request, Segment
 from lcpo.engines.formats import format_of
 from lcpo.engines.sampling import choose, uniforms
 from lcpo.engines.transformers import TransformersEngine
 from lcpo.errors import EngineError
-from lcpo.evaluate.traces import SharedTraces
-from lcpo.tiny.model import configuration, tokenizer
+from lcpo.evaluate.traces import CachingEngine
+from sums_model import configuration, tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_smaller_limit_is_a_prefix(engine: TransformersEngine) -> None:
 def test_going_on_from_ones_own_prefix_is_the_same_response(engine: TransformersEngine) -> None:
     (whole,) = engine.generate(requests(1))
     assert whole.written.ids is not None
-    head = Written(whole.written.ids[:11], "")
+    head = Segment(whole.written.ids[:11], "")
     (rest,) = engine.generate([replace(requests(1)[0], prefix=head, max_tokens=19)])
     assert head.ids + (rest.written.ids or ()) == whole.written.ids  # type: ignore[operator]
 
@@ -123,7 +123,7 @@ def test_shared_traces_equal_single_runs_and_cost_less(engine: TransformersEngin
         for one in requests(4)
         for limit, stop in ((40, ()), (10, ("7",)), (20, ("7",)), (5, ()))
     ]
-    shared = SharedTraces(engine)
+    shared = CachingEngine(engine)
     found = shared.generate(asked)
     single = engine.generate(asked)
     assert [one.written for one in found] == [one.written for one in single]

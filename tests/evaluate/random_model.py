@@ -28,7 +28,7 @@ def write(folder: Path, card: str = CARD, context: int = 512, seed: int = 0) -> 
     import torch
     from transformers import AutoModelForCausalLM
 
-    from lcpo.tiny.model import configuration, save, tokenizer
+    from sums_model import configuration, save, tokenizer
 
     torch.manual_seed(seed)
     config = configuration(layers=1, width=32, heads=1, head=32)

@@ -13,7 +13,7 @@ from lcpo.errors import ConfigError
 from lcpo.evaluate.comparisons import paired
 from lcpo.evaluate.metrics import results
 from lcpo.evaluate.records import Sample
-from lcpo.evaluate.statistics import bootstrap_weights
+from lcpo.measure.statistics import bootstrap_weights
 
 BUDGETS = (8, 16, 32)
 PROBLEMS = 12

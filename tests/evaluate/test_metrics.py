@@ -12,7 +12,7 @@ from by_hand import sample
 from lcpo.errors import ConfigError
 from lcpo.evaluate.metrics import CURVE, adherence, curve_csv, results
 from lcpo.evaluate.records import Sample
-from lcpo.evaluate.statistics import (
+from lcpo.measure.statistics import (
     area,
     average_ranks,
     clustered_mean,

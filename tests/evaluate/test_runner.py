@@ -12,12 +12,14 @@ import pytest
 from lcpo.engines.base import Engine, Generation, Request, sub_seed
 from lcpo.engines.scripted import ScriptedEngine
 from lcpo.errors import ConfigError, EngineError, TaskError
-from lcpo.evaluate.plan import Settings, Subject, batches, cells, check, differences, problems_sha256, total
+from lcpo.evaluate.plan import EvaluatedModel, Settings, batches, cells, check, differences, problems_sha256, total
 from lcpo.evaluate.runner import PROGRESS, SAMPLES, finish, read_samples, run, token_texts
 from lcpo.types import Problem
 
 PROBLEMS = [Problem(f"p{i}", f"What is {i}+1?", (str(i + 1),), instruction="") for i in range(7)]
-SUBJECT = Subject("one", "one", "nowhere", "sha256:0", "exact", "l1", (8, 16), (True, False), ("prompted", "truncate"))
+SUBJECT = EvaluatedModel(
+    "one", "one", "nowhere", "sha256:0", "exact", "l1", (8, 16), (True, False), ("prompted", "truncate")
+)
 SETTINGS = Settings(
     subjects=(SUBJECT, replace(SUBJECT, run="two", methods=("unlimited", "s1_fair"))),
     task="plus",
@@ -46,7 +48,7 @@ def script(request: Request) -> str:
     return full[len(request.prefix.text) :] if full.startswith(request.prefix.text) else "ab</think>"
 
 
-def load(subject: Subject) -> Engine:
+def load(subject: EvaluatedModel) -> Engine:
     return ScriptedEngine(script)
 
 
@@ -56,7 +58,7 @@ def contents(out: Path) -> dict[str, object]:
 
 
 def go(
-    out: Path, settings: Settings = SETTINGS, resume: bool = False, load: Callable[[Subject], Engine] = load
+    out: Path, settings: Settings = SETTINGS, resume: bool = False, load: Callable[[EvaluatedModel], Engine] = load
 ) -> None:
     state = run(settings, PROBLEMS, load, out, resume=resume)
     finish(out, state, {}, {"plus": 0.1})
@@ -133,7 +135,7 @@ def test_a_finished_evaluation_loads_no_model_again(tmp_path: Path) -> None:
     go(tmp_path)
     before = (tmp_path / SAMPLES).read_bytes()
 
-    def never(subject: Subject) -> Engine:
+    def never(subject: EvaluatedModel) -> Engine:
         raise AssertionError
 
     go(tmp_path, resume=True, load=never)
@@ -183,7 +185,7 @@ def test_a_server_that_now_serves_another_model_is_refused(tmp_path: Path) -> No
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path, load=lambda subject: Dies(calls))
 
-    def another(subject: Subject) -> Engine:
+    def another(subject: EvaluatedModel) -> Engine:
         engine = ScriptedEngine(script)
         engine.name = "another"
         return engine

@@ -12,7 +12,7 @@ from lcpo.engines.transformers import TransformersEngine
 from lcpo.evaluate.plan import Batch, batches
 from lcpo.evaluate.runner import run_batch
 from lcpo.evaluate.setup import Options, Setup, set_up
-from lcpo.evaluate.traces import SharedTraces
+from lcpo.evaluate.traces import CachingEngine
 
 METHODS = ("unlimited", "truncate", "s1", "s1_fair", "s1_fair:waits=0", "direct", "prompted", "majority:votes=2")
 
@@ -30,7 +30,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setup, Bat
 
 def test_a_sweep_equals_single_runs_and_costs_less(swept: tuple[Setup, Batch, TransformersEngine]) -> None:
     setup, batch, engine = swept
-    traces = SharedTraces(engine)
+    traces = CachingEngine(engine)
     together = run_batch(setup.settings, batch, setup.loaded.problems, traces)
     alone = [
         sample
@@ -43,7 +43,7 @@ def test_a_sweep_equals_single_runs_and_costs_less(swept: tuple[Setup, Batch, Tr
 
 def test_a_budget_that_is_never_reached_is_unlimited(swept: tuple[Setup, Batch, TransformersEngine]) -> None:
     setup, batch, engine = swept
-    samples = run_batch(setup.settings, batch, setup.loaded.problems, SharedTraces(engine))
+    samples = run_batch(setup.settings, batch, setup.loaded.problems, CachingEngine(engine))
     free = {(s.problem, s.sample): s for s in samples if s.method == "unlimited"}
     same = 0
     for sample in samples:

@@ -10,10 +10,10 @@ from made_up import made_up
 
 from lcpo.evaluate.metrics import results
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "picture.py"
+SCRIPT = Path(__file__).parents[2] / "study" / "picture.py"
 
 
-@pytest.mark.skipif(not SCRIPT.is_file(), reason="benchmarks are not part of an installed package")
+@pytest.mark.skipif(not SCRIPT.is_file(), reason="the study is not part of an installed package")
 def test_picture_from_claims(tmp_path: Path) -> None:
     samples = list(made_up(4, 1, (8, 16, 32)))
     for claim, model, evaluation, seeds in (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lcpo.train.recipe import Recipe, parse_recipe
+from lcpo.recipes.recipe import Recipe, parse_recipe
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 pytest.importorskip("trl", reason="training needs the extra 'train'")
@@ -17,7 +17,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random model: 1 layer, width 32."""
     from transformers import Qwen3ForCausalLM
 
-    from lcpo.tiny.model import configuration, save, tokenizer
+    from sums_model import configuration, save, tokenizer
 
     torch.manual_seed(0)
     out = tmp_path_factory.mktemp("small")

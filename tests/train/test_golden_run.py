@@ -29,7 +29,7 @@ TABLES: dict[str, Any] = {
 
 def record(model: Path, out: Path) -> dict[str, Any]:
     """What the two steps do."""
-    from lcpo.train.recipe import parse_recipe
+    from lcpo.recipes.recipe import parse_recipe
     from lcpo.train.run import train
 
     recipe = parse_recipe({"model": str(model), **TABLES}, "golden")
@@ -58,7 +58,7 @@ if __name__ == "__main__":
     import torch
     from transformers import Qwen3ForCausalLM
 
-    from lcpo.tiny.model import configuration, save, tokenizer
+    from sums_model import configuration, save, tokenizer
 
     with tempfile.TemporaryDirectory() as scratch:
         torch.manual_seed(0)

@@ -6,7 +6,7 @@ from lcpo import recipes
 from lcpo.tasks import sums
 
 data = pytest.importorskip("lcpo.train.data", reason="training needs the extra 'train'")
-read_recipe = pytest.importorskip("lcpo.train.recipe").read_recipe
+read_recipe = pytest.importorskip("lcpo.recipes.recipe").read_recipe
 
 
 @pytest.mark.parametrize("name", [name for name in recipes.names() if name.startswith("tiny")])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lcpo.errors import ConfigError, EngineError
+from lcpo.recipes.recipe import parse_recipe
 from lcpo.tasks import sums, task
-from lcpo.train.recipe import parse_recipe
 from lcpo.types import Budget, Problem
 
 hindsight = pytest.importorskip("lcpo.train.hindsight", reason="training needs the extra 'train'")

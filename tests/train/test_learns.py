@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.tasks import task
 from lcpo.train.data import user_message
-from lcpo.train.recipe import Recipe, read_recipe
 from lcpo.train.run import train
 from lcpo.train.supervised import Row, step
 
@@ -20,7 +20,7 @@ def marks_model(out: Path, obeys: float) -> Path:
     """Opens a thought, writes 0 to 22 marks, closes, guesses; in `obeys` of its rows as many marks as was asked."""
     from transformers import Qwen3ForCausalLM
 
-    from lcpo.tiny.model import configuration, save, tokenizer
+    from sums_model import configuration, save, tokenizer
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

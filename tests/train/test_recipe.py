@@ -9,7 +9,7 @@ import pytest
 
 from lcpo import recipes
 from lcpo.errors import ConfigError
-from lcpo.train.recipe import Ramp, Recipe, changed, dumps, parse_recipe, read_recipe
+from lcpo.recipes.recipe import Ramp, Recipe, changed, dumps, parse_recipe, read_recipe
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from lcpo.cli import cli
 from lcpo.errors import ConfigError, EngineError, LcpoError
+from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.train import checkpoint
-from lcpo.train.recipe import Recipe, read_recipe
 from lcpo.train.run import plan, train
 
 Make = Callable[..., Recipe]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lcpo.train.sampler import Drawing, Filler, numbers_of, sample
+from lcpo.train.sampler import Drawing, Filler, rollout_uniforms, sample
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ ROWS = [(0, 0), (0, 1), (1, 0), (2, 0)]
 
 
 def draw(model: Any, chosen: Sequence[int], caps: Sequence[int], **rest: Any) -> list[list[int]]:
-    numbers = numbers_of(3, 1, [ROWS[i] for i in chosen], max(caps))
+    numbers = rollout_uniforms(3, 1, [ROWS[i] for i in chosen], max(caps))
     prompts = [PROMPTS[i] for i in chosen]
     return sample(model, prompts, caps, numbers, **{"eos": [2], "pad": 0} | rest)
 
@@ -48,7 +48,7 @@ def test_caps_and_eos_end_a_rollout(model: Any) -> None:
 
 
 def test_it_follows_the_models_distribution(model: Any) -> None:
-    numbers = numbers_of(0, 0, [(0, copy) for copy in range(4000)], 1)
+    numbers = rollout_uniforms(0, 0, [(0, copy) for copy in range(4000)], 1)
     drawn = sample(model, [PROMPTS[2]] * 4000, [1] * 4000, numbers, eos=[2], pad=0, drawing=Drawing(temperature=0.2))
     counts = np.bincount([one[0] for one in drawn], minlength=model.config.vocab_size) / 4000
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_it_follows_the_models_distribution(model: Any) -> None:
 
 
 def test_greedy_continuation_is_generates_own(model: Any) -> None:
-    numbers = numbers_of(0, 0, ROWS, 15)
+    numbers = rollout_uniforms(0, 0, ROWS, 15)
     drawn = sample(model, PROMPTS, [15] * 4, numbers, eos=[2], pad=0, drawing=Drawing(top_k=1))
     for prompt, one in zip(PROMPTS, drawn, strict=True):
         ids = torch.tensor([prompt])

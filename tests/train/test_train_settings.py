@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lcpo.errors import ConfigError
-from lcpo.train.recipe import Recipe
+from lcpo.recipes.recipe import Recipe
 from lcpo.train.settings import settings, steps_of
 
 Make = Callable[..., Recipe]

@@ -11,10 +11,10 @@ import torch
 from lcpo.advantages import advantage
 from lcpo.budgets import BudgetSampler, parse
 from lcpo.errors import ConfigError, EngineError
+from lcpo.recipes.recipe import Recipe
 from lcpo.train.batches import micro_batches
 from lcpo.train.data import rows
 from lcpo.train.logprobs import distinct
-from lcpo.train.recipe import Recipe
 from lcpo.train.run import build, plan
 from lcpo.train.trainer import LcpoTrainer, draw_pair
 from lcpo.types import Outcomes

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from lcpo.train.recipe import read_recipe
+from lcpo.recipes.recipe import read_recipe
 from lcpo.train.run import build, plan, train
 from lcpo.train.trainer import LcpoTrainer
 

@@ -15,7 +15,6 @@ COMMANDS = {
     "report": "Make one HTML page from evaluations and runs.",
     "ask": "Ask one question, and see what the answer used.",
     "show": "Show rollouts of a run: asked, used, right or wrong.",
-    "tiny": "The tiny reasoner: make its base again.",
     "tasks": "List the tasks, or check one.",
     "objectives": "List the objectives and presets.",
     "methods": "List the decoding methods.",

@@ -9,7 +9,7 @@ from lcpo.cli import emit
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
     """List the decoding methods: what `lcpo eval --methods` takes, with their options."""
-    from lcpo.evaluate.methods import METHODS, options
+    from lcpo.decode import METHODS, options
 
     found = {
         name: {"about": one.about, "options": options(one), "budgeted": one.budgeted, "scope": one.scope}

@@ -14,7 +14,7 @@ from lcpo.cli import emit
 def command(recipe: str, overrides: tuple[str, ...], gpus: str, size: str | None, as_json: bool) -> None:
     """Print what a RECIPE will take: memory of a card, tokens, and a range of hours, with what they rest on."""
     from lcpo.cluster.plan import plan, text
-    from lcpo.train.recipe import read_recipe
+    from lcpo.recipes.recipe import read_recipe
 
     _, read = read_recipe(recipe, overrides)
     found = plan(read, gpus, size)

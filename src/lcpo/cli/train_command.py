@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from lcpo.cli import emit
-from lcpo.train.recipe import Recipe, read_recipe
+from lcpo.recipes.recipe import Recipe, read_recipe
 
 
 @click.command()

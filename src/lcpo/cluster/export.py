@@ -13,9 +13,9 @@ from typing import Any
 
 from lcpo.budgets import render
 from lcpo.errors import ConfigError, TaskError
+from lcpo.recipes.recipe import Recipe
 from lcpo.tasks import Task
 from lcpo.train.data import load, user_message
-from lcpo.train.recipe import Recipe
 from lcpo.types import NO_BUDGET, Budget, Problem
 
 VALIDATION_PROBLEMS = 64

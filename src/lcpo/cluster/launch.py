@@ -23,8 +23,9 @@ from typing import Any
 from lcpo.cluster.export import Exported, export
 from lcpo.cluster.settings import compose, left_out
 from lcpo.errors import ConfigError, EngineError, MissingExtra
-from lcpo.train import card, checkpoint, manifest
-from lcpo.train.recipe import Recipe
+from lcpo.measure import files, manifest
+from lcpo.recipes.recipe import Recipe
+from lcpo.train import card, checkpoint
 from lcpo.train.run import same_recipe
 
 _FAILURE = re.compile(r"^(?:\x1b\[[0-9;]*m|\([^)]*\)|\s)*((?:[\w.]+\.)?\w*(?:Error|Exception|Died|Killed)\b.*)$")
@@ -74,8 +75,8 @@ def prepare(name: str, recipe: Recipe, run: Path) -> Prepared:
     exported = export(recipe, run / "verl")
     config = compose(local, exported, run)
     path = run / "verl" / "config.yaml"
-    checkpoint.write_text(path, OmegaConf.to_yaml(OmegaConf.create(config)))
-    checkpoint.write_text(run / "recipe.toml", recipe.toml())
+    files.write_text(path, OmegaConf.to_yaml(OmegaConf.create(config)))
+    files.write_text(run / "recipe.toml", recipe.toml())
     actor = config["actor_rollout_ref"]["actor"]["strategy"]
     backend = "megatron" if actor == "megatron" else "fsdp"
     return Prepared(name, recipe, run, exported, path, int(config["trainer"]["total_training_steps"]), backend)
@@ -112,7 +113,7 @@ def train(
     lines = _lines(made.run)
     record |= {"steps": latest(made.run), "tokens": lines[-1]["tokens"] if lines else 0}
     _bring_back(made, record, lines)
-    checkpoint.write_json(made.run / "manifest.json", record)
+    files.write_json(made.run / "manifest.json", record)
     return made.json() | {"model": str(made.run / "model"), "tokens": record["tokens"], **card.mean_over(lines)}
 
 
@@ -172,10 +173,10 @@ def _start(made: Prepared, keep: bool) -> dict[str, Any]:
     record = {
         "recipe": made.name,
         "engine": "verl",
-        **manifest.manifest(made.recipe.seed, data, {"source": made.recipe.model}),
+        **manifest.run_manifest(made.recipe.seed, data, {"source": made.recipe.model}),
     }
     record["versions"] |= {name: metadata.version(name) for name in ("verl", "ray")}
-    checkpoint.write_json(path, record)
+    files.write_json(path, record)
     return record
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lcpo.cluster.settings import expand, generations
 from lcpo.errors import ConfigError, unknown
-from lcpo.train.recipe import Recipe
+from lcpo.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)

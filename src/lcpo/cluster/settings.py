@@ -12,7 +12,7 @@ from typing import Any
 
 from lcpo.cluster.export import Exported
 from lcpo.errors import ConfigError, MissingExtra, unknown
-from lcpo.train.recipe import Recipe
+from lcpo.recipes.recipe import Recipe
 
 FED: Mapping[str, tuple[str, bool]] = {
     "grpo": ("grpo", True),

@@ -7,7 +7,7 @@ from typing import Any
 
 from lcpo.errors import ConfigError
 from lcpo.objectives import Objective
-from lcpo.train.recipe import Recipe, changed, parse_recipe
+from lcpo.recipes.recipe import Recipe, changed, parse_recipe
 from lcpo.types import Budget
 
 

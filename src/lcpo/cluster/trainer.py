@@ -23,8 +23,8 @@ from lcpo.cluster.check import check_nodes
 from lcpo.cluster.settings import FED
 from lcpo.cluster.setup import Setup
 from lcpo.errors import ConfigError, EngineError
+from lcpo.measure.files import write_text
 from lcpo.train import metrics as dial
-from lcpo.train.checkpoint import write_text
 from lcpo.types import BoolArray, IntArray, Outcomes
 
 FIELDS = ("correct", "length", "budget", "kind", "truncated")

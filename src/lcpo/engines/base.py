@@ -20,18 +20,18 @@ Finish = Literal["end", "stop", "length"]
 
 
 @dataclass(frozen=True)
-class Written:
+class Segment:
     """A stretch of a response: its text, and its ids where the engine knows them."""
 
     ids: tuple[int, ...] | None
     text: str
 
-    def __add__(self, other: "Written") -> "Written":
+    def __add__(self, other: "Segment") -> "Segment":
         ids = None if self.ids is None or other.ids is None else self.ids + other.ids
-        return Written(ids, self.text + other.text)
+        return Segment(ids, self.text + other.text)
 
 
-NOTHING = Written((), "")
+NOTHING = Segment((), "")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Request:
     seed: int
     temperature: float = 1.0
     top_p: float = 1.0
-    prefix: Written = NOTHING
+    prefix: Segment = NOTHING
     stop: tuple[str, ...] = ()
     stop_ids: tuple[int, ...] = ()
     min_tokens: int = 0
@@ -66,8 +66,8 @@ class Generation:
     them.
     """
 
-    written: Written
-    kept: Written
+    written: Segment
+    kept: Segment
     finish: Finish
     tokens: int | None
     prompt_tokens: int | None = None
@@ -110,7 +110,7 @@ class Engine(Protocol):
         """The continuations, in the order of the requests. Raises EngineError."""
         ...
 
-    def encode(self, text: str) -> Written:
+    def encode(self, text: str) -> Segment:
         """`text` as something that can be inserted into a response, with ids where the engine knows them."""
         ...
 
@@ -123,7 +123,9 @@ class Engine(Protocol):
         ...
 
 
-def settle(ids: Sequence[int], request: Request, engine: Engine, prompt_tokens: int | None = None) -> Generation | None:
+def cut_generation(
+    ids: Sequence[int], request: Request, engine: Engine, prompt_tokens: int | None = None
+) -> Generation | None:
     """The generation that `request` makes of a stream of ids: up to its limit, a stop or EOS, whichever comes first.
 
     None where the stream ends before any of them.
@@ -150,7 +152,7 @@ def settle(ids: Sequence[int], request: Request, engine: Engine, prompt_tokens: 
         return None
     text = engine.decode(kept)
     whole = text if written == kept or finish == "end" else engine.decode(written)
-    return Generation(Written(written, whole), Written(kept, text), finish, len(written), prompt_tokens)
+    return Generation(Segment(written, whole), Segment(kept, text), finish, len(written), prompt_tokens)
 
 
 def _stop(ids: tuple[int, ...], request: Request, engine: Engine) -> tuple[int, int] | None:

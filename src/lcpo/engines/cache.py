@@ -6,7 +6,7 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]
     """A DynamicLayer whose storage has room to spare; keys and values are views of its used part, [B, H, T, D]."""
 
     def __init__(self, room: int) -> None:
@@ -44,10 +44,10 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         return roomy
 
 
-def roomy_cache(model: Any, room: int) -> tuple[Any, bool]:
+def preallocated_cache(model: Any, room: int) -> tuple[Any, bool]:
     """(a cache for `model`, whether every layer of it is a plain one that grows in place)."""
     cache = DynamicCache(config=model.config)
     plain = bool(cache.layers) and all(type(layer) is DynamicLayer for layer in cache.layers)
     if plain:
-        cache.layers = [RoomyLayer(room) for _ in cache.layers]
+        cache.layers = [PreallocatedLayer(room) for _ in cache.layers]
     return cache, plain

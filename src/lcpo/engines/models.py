@@ -6,12 +6,16 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from lcpo.config import read_toml
-from lcpo.errors import ConfigError, unknown
+from lcpo.errors import ConfigError, EngineError, unknown
 
+WEIGHTS = Path(str(resources.files("lcpo"))) / "models" / "tiny" / "weights"
+SHIPPED = {name: WEIGHTS / name for name in ("tiny", "tiny-exact", "tiny-max")}
+"""Models that ship as package data, by name: the base, and what LCPO made of it."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 SERVER = re.compile(r"https?://[^#\s]+(#.+)?")
 
@@ -35,13 +39,15 @@ def resolve(model: str) -> ModelSource:
 
     Raises ConfigError where it is none of them, or a run that has no model yet.
     """
-    from lcpo.tiny import SHIPPED, shipped
-
     if SERVER.fullmatch(model):
         url, _, name = model.partition("#")
         return ModelSource(name or url.split("://")[1].split("/")[0], url + (f"#{name}" if name else ""), "server")
     if model in SHIPPED:
-        folder = shipped(model)
+        folder = SHIPPED[model]
+        if not (folder / "config.json").is_file():
+            raise EngineError(
+                f"the weights of '{model}' are not in this installation; install lcpo from its wheel again"
+            )
         return ModelSource(model, str(folder), "shipped", card_tables(folder))
     path = Path(model)
     if path.is_dir():

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from lcpo.engines.base import ON_LINES, Finish, Format, Generation, Request, Written, sub_seed
+from lcpo.engines.base import ON_LINES, Finish, Format, Generation, Request, Segment, sub_seed
 from lcpo.errors import ConfigError, EngineError, MissingExtra
 from lcpo.thinking import CLOSE, OPEN, Marks
 
@@ -82,11 +82,11 @@ class OpenAIEngine:
         """A request may carry a prefix; whether the server goes on with it is up to the server."""
         return True
 
-    def encode(self, text: str) -> Written:
+    def encode(self, text: str) -> Segment:
         """`text`, with ids where a tokenizer was given (they are counted, never sent)."""
         if self.tokenizer is None:
-            return Written(None, text)
-        return Written(tuple(self.tokenizer.encode(text, add_special_tokens=False)), text)
+            return Segment(None, text)
+        return Segment(tuple(self.tokenizer.encode(text, add_special_tokens=False)), text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Not known here. Raises EngineError."""
@@ -223,8 +223,8 @@ def _generation(text: str, choice: Mapping[str, Any], answer: Mapping[str, Any],
         finish = "stop" if stop else "end"
     text = text.removesuffix(stop) if stop else text
     return Generation(
-        written=Written(None, text + stop),
-        kept=Written(None, text),
+        written=Segment(None, text + stop),
+        kept=Segment(None, text),
         finish=finish,
         tokens=_number(usage, "completion_tokens"),
         prompt_tokens=_number(usage, "prompt_tokens"),

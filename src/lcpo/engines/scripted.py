@@ -7,7 +7,7 @@ Its tokens are bytes, so that a limit can fall inside a character; tags, EOS and
 import re
 from collections.abc import Callable, Sequence
 
-from lcpo.engines.base import Format, Generation, Request, Written, settle
+from lcpo.engines.base import Format, Generation, Request, Segment, cut_generation
 from lcpo.errors import EngineError
 from lcpo.thinking import CLOSE, OPEN, Marks
 
@@ -33,12 +33,12 @@ class ScriptedEngine:
         self.marks: Marks | None = Marks((SPECIAL[OPEN],), (SPECIAL[CLOSE],), frozenset({SPECIAL[EOS]}))
         self.requests: list[Request] = []
 
-    def encode(self, text: str) -> Written:
+    def encode(self, text: str) -> Segment:
         """`text` as bytes and special tokens."""
         ids: list[int] = []
         for piece in _PIECES.split(text):
             ids += [SPECIAL[piece]] if piece in SPECIAL else list(piece.encode("utf-8"))
-        return Written(tuple(ids), text)
+        return Segment(tuple(ids), text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; a character that is cut is U+FFFD."""
@@ -63,7 +63,7 @@ class ScriptedEngine:
     def _one(self, request: Request) -> Generation:
         ids = self.encode(self.script(request) + EOS).ids or ()
         before = len(self.encode(request.prompt).ids or ()) + len(request.prefix.ids or ())
-        generation = settle(ids, request, self, before)
+        generation = cut_generation(ids, request, self, before)
         if generation is None:
             raise EngineError("the script ends without an end")
         return generation

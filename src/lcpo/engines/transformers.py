@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lcpo.engines.base import Generation, Request, Written, settle
-from lcpo.engines.cache import roomy_cache
+from lcpo.engines.base import Generation, Request, Segment, cut_generation
+from lcpo.engines.cache import preallocated_cache
 from lcpo.engines.formats import format_of
 from lcpo.engines.sampling import choose, uniforms
 from lcpo.errors import EngineError
@@ -84,9 +84,9 @@ class TransformersEngine:
         """A request may carry a prefix."""
         return True
 
-    def encode(self, text: str) -> Written:
+    def encode(self, text: str) -> Segment:
         """`text` with its ids, no special tokens added."""
-        return Written(tuple(self._ids(text)), text)
+        return Segment(tuple(self._ids(text)), text)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
@@ -152,7 +152,7 @@ class TransformersEngine:
             batch.step()
 
     def _generation(self, row: _Row) -> Generation:
-        generation = settle(row.made, row.request, self, len(row.before))
+        generation = cut_generation(row.made, row.request, self, len(row.before))
         assert generation is not None
         return generation
 
@@ -164,7 +164,7 @@ class _Batch:
         self.engine, self.rows, self.device = engine, rows, engine.model.device
         assert engine.marks is not None
         self.ends = engine.marks.eos
-        self.cache, self.plain = roomy_cache(engine.model, ROOM)
+        self.cache, self.plain = preallocated_cache(engine.model, ROOM)
         self.fast = self.plain and getattr(engine.model.config, "_attn_implementation", "") == "sdpa"
         self._columns()
         self._prefill()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lcpo.engines.base import Generation, Request, Written, settle, sub_seed
+from lcpo.engines.base import Generation, Request, Segment, cut_generation, sub_seed
 from lcpo.engines.formats import format_of
 from lcpo.errors import EngineError
 from lcpo.thinking import Marks, eos_ids
@@ -45,9 +45,9 @@ class VllmEngine:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
-    def encode(self, text: str) -> Written:
+    def encode(self, text: str) -> Segment:
         """`text` with its ids, no special tokens added."""
-        return Written(tuple(self._ids(text)), text)
+        return Segment(tuple(self._ids(text)), text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, tags and special tokens included."""
@@ -92,7 +92,7 @@ class VllmEngine:
         found = []
         for request, prompt, output in zip(requests, prompts, outputs, strict=True):
             ids = list(output.outputs[0].token_ids)
-            generation = settle(ids, request, self, len(prompt["prompt_token_ids"]))
+            generation = cut_generation(ids, request, self, len(prompt["prompt_token_ids"]))
             if generation is None:
                 raise EngineError(f"vLLM ended a response of {len(ids)} tokens for no reason that lcpo knows")
             found.append(generation)

@@ -2,13 +2,13 @@
 
 from typing import Any, cast
 
+from lcpo.decode import Ask, method
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError
 from lcpo.evaluate.evaluation import EngineName, make_engine
-from lcpo.evaluate.methods import Ask, method
 from lcpo.evaluate.runner import drive, token_parts
 from lcpo.tasks import TASKS
-from lcpo.tasks.generated import Sums
+from lcpo.tasks.sums import Sums
 from lcpo.thinking import split_text
 from lcpo.types import Budget, Kind, Problem
 

@@ -10,7 +10,7 @@ import numpy as np
 from lcpo.errors import ConfigError, unknown
 from lcpo.evaluate.gather import UNKNOWN, CurveKey, Gathered, Group, GroupKey, gather
 from lcpo.evaluate.records import Sample
-from lcpo.evaluate.statistics import area, bootstrap_weights, interpolate_log, interval, slope, spearman
+from lcpo.measure.statistics import area, bootstrap_weights, interpolate_log, interval, slope, spearman
 from lcpo.types import FloatArray
 
 BUDGETS_FOR_RANKS = 8

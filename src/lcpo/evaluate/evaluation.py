@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lcpo.engines.base import Engine
 from lcpo.engines.models import ModelSource
 from lcpo.errors import ConfigError
-from lcpo.evaluate.plan import Subject
+from lcpo.evaluate.plan import EvaluatedModel
 from lcpo.evaluate.runner import finish, run
 from lcpo.evaluate.setup import Options, Setup, set_up
 
@@ -35,7 +35,7 @@ def evaluate(
 
     settings = replace(setup.settings, engine="vllm" if engine == "vllm" else None, tokenizer=tokenizer)
 
-    def load(subject: Subject) -> Engine:
+    def load(subject: EvaluatedModel) -> Engine:
         return make_engine(setup.sources[subject.run], engine, api_key, tokenizer)
 
     if setup.loaded.dropped.counts:

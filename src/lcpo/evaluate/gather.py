@@ -15,7 +15,7 @@ from lcpo.errors import ConfigError
 from lcpo.evaluate.behaviour import Behaviour, Words
 from lcpo.evaluate.detectors import repetition, thought_of
 from lcpo.evaluate.records import Sample
-from lcpo.evaluate.statistics import majority
+from lcpo.measure.statistics import majority
 from lcpo.types import FloatArray, IntArray
 
 READ_PER_GROUP = 256

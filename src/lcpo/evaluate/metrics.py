@@ -15,7 +15,7 @@ from lcpo.evaluate.comparisons import Joint, compare, dial, named
 from lcpo.evaluate.detectors import Point, detect
 from lcpo.evaluate.gather import UNKNOWN, CurveKey, Gathered, Group, gather
 from lcpo.evaluate.records import Sample
-from lcpo.evaluate.statistics import clustered_mean, interval, pass_at_k
+from lcpo.measure.statistics import clustered_mean, interval, pass_at_k
 from lcpo.types import FloatArray
 
 SCHEMA = 1

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lcpo.decode import method
 from lcpo.engines.base import sub_seed
 from lcpo.errors import ConfigError
-from lcpo.evaluate.methods import method
 from lcpo.types import Budget, Kind, Problem
 from lcpo.verifiers import Box
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """A model as it is evaluated.
 
     identity: hash of its weights, or what a server calls it. seen: the budgets that training could draw, None where
@@ -42,7 +42,7 @@ class Settings:
     existed does not say is None: settings that are added later have that default.
     """
 
-    subjects: tuple[Subject, ...]
+    subjects: tuple[EvaluatedModel, ...]
     task: str
     verifier: str
     split: str
@@ -67,7 +67,7 @@ class Settings:
 class Cell:
     """One row of the result to come: a model, a method, a budget (None: none)."""
 
-    subject: Subject
+    subject: EvaluatedModel
     method: str
     budget: int | None
 
@@ -82,7 +82,7 @@ class Cell:
     @property
     def seen(self) -> bool | None:
         """Whether training could draw this budget; None where it is unknown or not what the prompt says."""
-        if self.budget is None or self.subject.seen is None or not method(self.method).told:
+        if self.budget is None or self.subject.seen is None or not method(self.method).budget_in_prompt:
             return None
         return self.subject.seen[self.subject.budgets.index(self.budget)]
 
@@ -92,13 +92,13 @@ class Batch:
     """A part of an evaluation: some problems' samples, in every cell of one model."""
 
     number: int
-    subject: Subject
+    subject: EvaluatedModel
     cells: tuple[Cell, ...]
     rows: tuple[tuple[int, int], ...]
     """(problem, sample)"""
 
 
-def cells(subject: Subject) -> tuple[Cell, ...]:
+def cells(subject: EvaluatedModel) -> tuple[Cell, ...]:
     """The cells of a model, method by method, budgets ascending."""
     found: list[Cell] = []
     for spec in subject.methods:

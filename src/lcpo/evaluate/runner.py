@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lcpo.decode import Ask, Response, Steps, method, together
 from lcpo.engines.base import Engine
 from lcpo.errors import ConfigError, EngineError, TaskError
-from lcpo.evaluate.filler import filler_tokens
-from lcpo.evaluate.manifest import manifest
-from lcpo.evaluate.methods import Ask, Decoded, Steps, method, together
-from lcpo.evaluate.plan import Batch, Cell, Settings, Subject, batches, differences, row_seed, total
-from lcpo.evaluate.progress import Progress
+from lcpo.evaluate.plan import Batch, Cell, EvaluatedModel, Settings, batches, differences, row_seed, total
 from lcpo.evaluate.records import Sample
-from lcpo.evaluate.traces import SharedTraces
+from lcpo.evaluate.traces import CachingEngine
+from lcpo.measure.files import write_text
+from lcpo.measure.filler import filler_tokens
+from lcpo.measure.manifest import manifest
+from lcpo.measure.progress import Progress
 from lcpo.thinking import Thinking, split_ids
 from lcpo.types import Grade, Problem
 from lcpo.verifiers import grade, grade_many
@@ -49,7 +50,7 @@ class State:
 def run(
     settings: Settings,
     problems: Sequence[Problem],
-    load: Callable[[Subject], Engine],
+    load: Callable[[EvaluatedModel], Engine],
     out: Path,
     *,
     resume: bool = False,
@@ -65,7 +66,7 @@ def run(
     left = plan[state.batches :]
     start = sum(len(b.rows) * len(b.cells) for b in plan[: state.batches])
     engine: Engine | None = None
-    subject: Subject | None = None
+    subject: EvaluatedModel | None = None
     with Progress("eval", total(settings), start) as progress:
         for batch in left:
             if batch.subject != subject:
@@ -74,7 +75,7 @@ def run(
                 check_served(state, batch.subject, engine, out)
             assert engine is not None
             began, cpu = time.monotonic(), time.process_time()
-            shared = SharedTraces(engine)
+            shared = CachingEngine(engine)
             samples = run_batch(settings, batch, problems, shared)
             state.generated, state.asked = state.generated + shared.generated, state.asked + shared.asked
             state.seconds += time.monotonic() - began
@@ -85,7 +86,7 @@ def run(
     return state
 
 
-def check_engine(subject: Subject, engine: Engine) -> None:
+def check_engine(subject: EvaluatedModel, engine: Engine) -> None:
     """Raises EngineError where a method asks for what the engine cannot do."""
     for spec in subject.methods:
         found = method(spec)
@@ -97,7 +98,7 @@ def check_engine(subject: Subject, engine: Engine) -> None:
             raise EngineError(f"method {spec} works on token ids; {engine.name} gives text only")
 
 
-def check_served(state: State, subject: Subject, engine: Engine, out: Path) -> None:
+def check_served(state: State, subject: EvaluatedModel, engine: Engine, out: Path) -> None:
     """Raises ConfigError where a server that was named without a model serves another one than before."""
     before = state.served.setdefault(subject.run, engine.name)
     if engine.name != before:
@@ -155,17 +156,7 @@ def append(out: Path, state: State, samples: Sequence[Sample]) -> None:
 
 
 def _mark(out: Path, state: State) -> None:
-    write_atomically(out / PROGRESS, json.dumps(vars(state), indent=1))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a file as a whole: after a crash it is the old one or the new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_text(out / PROGRESS, json.dumps(vars(state), indent=1))
 
 
 def read_samples(out: Path) -> Iterator[Sample]:
@@ -189,12 +180,12 @@ def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[s
         "seconds": round(state.seconds, 2),
     }
     found = results(read_samples(out), told, chances=chances, seed=state.settings["seed"])
-    write_atomically(out / "results.json", json.dumps(found, indent=1, allow_nan=False))
-    write_atomically(out / "curve.csv", curve_csv(found))
+    write_text(out / "results.json", json.dumps(found, indent=1, allow_nan=False))
+    write_text(out / "curve.csv", curve_csv(found))
     return found
 
 
-def drive(tasks: Sequence[Steps], engine: Engine) -> list[Decoded]:
+def drive(tasks: Sequence[Steps], engine: Engine) -> list[Response]:
     """Runs methods side by side: all open requests go to the engine together, round by round."""
     rounds = together(tasks)
     requests = next(rounds)
@@ -202,7 +193,7 @@ def drive(tasks: Sequence[Steps], engine: Engine) -> list[Decoded]:
         try:
             requests = rounds.send(engine.generate(requests))
         except StopIteration as stop:
-            found: list[Decoded] = stop.value
+            found: list[Response] = stop.value
             return found
 
 
@@ -254,7 +245,7 @@ def _sample(
     cell: Cell,
     problem: Problem,
     sample: int,
-    one: Decoded,
+    one: Response,
     grade: Grade,
     engine: Engine,
     known: dict[int, str],
@@ -294,7 +285,7 @@ def _sample(
     )
 
 
-def token_parts(one: Decoded, engine: Engine, known: dict[int, str]) -> tuple[int | None, int | None, int | None]:
+def token_parts(one: Response, engine: Engine, known: dict[int, str]) -> tuple[int | None, int | None, int | None]:
     """(tokens of thought, of answer, of filler), over all responses of the sample; None where not known."""
     responses = [response.ids for response in (one.response, *one.others)]
     if engine.marks is None or any(ids is None for ids in responses):

@@ -14,10 +14,10 @@ from typing import Any, cast
 from lcpo import tasks
 from lcpo.budgets import BudgetSampler
 from lcpo.budgets.prompting import template_named
+from lcpo.decode import method
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, TaskError, unknown
-from lcpo.evaluate.methods import method
-from lcpo.evaluate.plan import Settings, Subject, check, problems_sha256
+from lcpo.evaluate.plan import EvaluatedModel, Settings, check, problems_sha256
 from lcpo.tasks.base import Loaded, Split, Task
 from lcpo.tasks.columns import parse as parse_columns
 from lcpo.types import Kind
@@ -92,7 +92,7 @@ def set_up(options: Options) -> Setup:
     given = read_protocol(options.protocol) if options.protocol else {}
     task = _task(options, sources)
     tables = [source.tables.get("evaluate", {}) for source in sources]
-    settled = _Settled(options, given, tables)
+    settled = _Defaults(options, given, tables)
     loaded = task.load(cast(Split, options.split), settled.problems(_own_task(task, sources)), options.seed)
     if not loaded.problems:
         raise TaskError(f"{task.name} has no {options.split} problems")
@@ -119,7 +119,7 @@ def set_up(options: Options) -> Setup:
     return Setup(settings, dict(zip(names, sources, strict=True)), task, loaded, extra)
 
 
-class _Settled:
+class _Defaults:
     """Looks a value up in the command line, the protocol, and the models' own tables, in this order."""
 
     def __init__(self, options: Options, protocol: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> None:
@@ -156,7 +156,7 @@ class _Settled:
             raise ConfigError("without budgets there is nothing to tell how long a response may get; give --cap TOKENS")
         return found
 
-    def subject(self, index: int, run: str, source: ModelSource) -> Subject:
+    def subject(self, index: int, run: str, source: ModelSource) -> EvaluatedModel:
         """One model as it is evaluated."""
         table = self.tables[index]
         law = dict(source.tables.get("budget", {}))
@@ -170,7 +170,7 @@ class _Settled:
                 raise ConfigError(f"wording '{wording}' limits the {scope}, which method {spec} cannot ask for yet")
         budgets = tuple(sorted(set(self.value("budgets", table) or ())))
         kind = cast(Kind, self.value("kind", table) or "exact")
-        return Subject(
+        return EvaluatedModel(
             run=run,
             model=source.name,
             path=source.path,

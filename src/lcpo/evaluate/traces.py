@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from lcpo.engines.base import Engine, Generation, Request, Written, settle
+from lcpo.engines.base import Engine, Generation, Request, Segment, cut_generation
 from lcpo.thinking import Marks
 
 
@@ -34,7 +34,7 @@ class Trace:
     start: int
 
 
-class SharedTraces:
+class CachingEngine:
     """An engine in front of another one that never generates the same thing twice.
 
     generated: tokens that were really generated; asked: tokens that the requests would have cost one by one. Lives as
@@ -49,7 +49,7 @@ class SharedTraces:
         self.asked = 0
         self._traces: dict[Key, list[Trace]] = {}
 
-    def encode(self, text: str) -> Written:
+    def encode(self, text: str) -> Segment:
         """As the engine does."""
         return self.engine.encode(text)
 
@@ -94,7 +94,7 @@ class SharedTraces:
             need = len(prefix) + request.max_tokens - len(ids)
             other = groups.get((key, ids, start))
             if other is None:
-                prefix_now = Written(ids, "")
+                prefix_now = Segment(ids, "")
                 least = max(0, request.min_tokens - len(ids) + len(prefix))
                 groups[key, ids, start] = replace(request, prefix=prefix_now, max_tokens=need, min_tokens=least)
             else:
@@ -122,7 +122,7 @@ class SharedTraces:
         trace = self._longest(_key(request), prefix)
         if trace is None:
             return None
-        return settle(trace.ids[len(prefix) :], request, self.engine)
+        return cut_generation(trace.ids[len(prefix) :], request, self.engine)
 
 
 def _key(request: Request) -> Key:

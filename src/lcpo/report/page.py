@@ -13,10 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+from lcpo.decode import METHODS
 from lcpo.errors import MissingExtra
-from lcpo.evaluate.filler import filler_spans
-from lcpo.evaluate.methods import METHODS
 from lcpo.evaluate.records import Sample
+from lcpo.measure.filler import filler_spans
 from lcpo.report import draw, plots, training
 from lcpo.report.charts import Chart, Series
 from lcpo.report.findings import alarms, findings

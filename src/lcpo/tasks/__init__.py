@@ -8,7 +8,7 @@ from lcpo.tasks import sums as _sums
 from lcpo.tasks.base import Loaded, Split, Task, VerifierName
 from lcpo.tasks.benchmarks import BENCHMARKS as _BENCHMARKS
 from lcpo.tasks.dataset import evaluation
-from lcpo.tasks.generated import Sums
+from lcpo.tasks.sums import Sums
 from lcpo.types import Problem
 
 __all__ = ["TASKS", "Loaded", "Split", "Task", "VerifierName", "evaluation", "excluding", "task", "training"]

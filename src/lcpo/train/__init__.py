@@ -7,8 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lcpo.recipes.recipe import Recipe, read_recipe
     from lcpo.train.data import with_budgets
-    from lcpo.train.recipe import Recipe, read_recipe
     from lcpo.train.reward import LcpoReward
     from lcpo.train.run import train
     from lcpo.train.trainer import LcpoTrainer
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _HOME = {
     "LcpoReward": "lcpo.train.reward",
     "LcpoTrainer": "lcpo.train.trainer",
-    "Recipe": "lcpo.train.recipe",
-    "read_recipe": "lcpo.train.recipe",
+    "Recipe": "lcpo.recipes.recipe",
+    "read_recipe": "lcpo.recipes.recipe",
     "train": "lcpo.train.run",
     "with_budgets": "lcpo.train.data",
 }

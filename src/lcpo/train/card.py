@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lcpo.train.recipe import Recipe, dumps
+from lcpo.recipes.recipe import Recipe, dumps
 
 TABLES = ("task", "budget", "evaluate")
 """The tables of the recipe that the card carries, for `lcpo eval`."""

@@ -1,52 +1,16 @@
-"""What survives a crash: files written whole or not at all, checkpoints that count only with their marker."""
+"""What survives a crash: checkpoints that count only with their marker."""
 
-import contextlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lcpo.errors import ConfigError, EngineError
+from lcpo.errors import ConfigError
+from lcpo.measure.files import write_text
 
 MARKER = "lcpo.json"
 """The file that makes a checkpoint count; written last."""
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole: into a temporary one beside it, flushed to disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """A JSON file, written whole; refuses NaN."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-@contextlib.contextmanager
-def writing(what: str) -> Iterator[None]:
-    """Turns a failed write below into one line that says what failed and that nothing before it is lost."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        if not _is_write_error(error):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        raise EngineError(
-            f"cannot write {what}: {reason}; what was saved before is whole: make room, then run again with --resume"
-        ) from None
-
-
-def _is_write_error(error: BaseException) -> bool:
-    return isinstance(error, OSError) or "writ" in str(error).lower() or "serializ" in str(error).lower()
 
 
 def checkpoints(run: Path) -> list[tuple[int, Path]]:

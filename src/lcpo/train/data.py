@@ -9,8 +9,8 @@ import numpy as np
 from lcpo.budgets import BudgetSampler, parse, render
 from lcpo.budgets import prompt as prompt_of
 from lcpo.errors import ConfigError, TaskError
+from lcpo.recipes.recipe import TaskTable
 from lcpo.tasks import Loaded, Task, excluding, task, training
-from lcpo.train.recipe import TaskTable
 from lcpo.types import NO_BUDGET, Budget, Problem
 
 

@@ -21,12 +21,12 @@ from pydantic import Field
 from lcpo.budgets import LogUniform, Uniform, length
 from lcpo.config import Config
 from lcpo.errors import ConfigError, EngineError
+from lcpo.recipes.recipe import Recipe
 from lcpo.tasks import Task
 from lcpo.train import source
 from lcpo.train.data import ask, task_of, user_message
-from lcpo.train.recipe import Recipe
 from lcpo.train.reward import filler_share, marks, opens_thought
-from lcpo.train.sampler import Drawing, numbers_of, sample
+from lcpo.train.sampler import Drawing, rollout_uniforms, sample
 from lcpo.train.supervised import Optimizers, Row, rate, step
 from lcpo.types import NO_BUDGET, Budget, Kind, Problem
 from lcpo.verifiers import grade_many
@@ -130,7 +130,7 @@ def draw(
     found: dict[int, list[int]] = {}
     for at in range(0, len(order), _BATCH):
         part = order[at : at + _BATCH]
-        numbers = numbers_of(recipe.seed, -1 - round_, [(i, 0) for i in part], table.cap)
+        numbers = rollout_uniforms(recipe.seed, -1 - round_, [(i, 0) for i in part], table.cap)
         caps = [table.cap] * len(part)
         ids = sample(
             model, [prompts[i] for i in part], caps, numbers,

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
-from lcpo.train.checkpoint import cut_back, write_text, writing
-from lcpo.train.recipe import LogTable
+from lcpo.measure.files import write_text, writing
+from lcpo.recipes.recipe import LogTable
+from lcpo.train.checkpoint import cut_back
 
 KEEP = ("loss", "grad_norm", "learning_rate", "kl", "entropy", "clip_ratio/region_mean")
 """What a line of metrics.jsonl takes from TRL's own log."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from lcpo import verifiers
 from lcpo.errors import ConfigError
-from lcpo.evaluate.filler import filler_tokens
+from lcpo.measure.filler import filler_tokens
 from lcpo.objectives import Objective, objective
 from lcpo.thinking import OPEN, Marks, Thinking, eos_ids, split_ids
 from lcpo.types import BoolArray, Budget, IntArray, Outcomes

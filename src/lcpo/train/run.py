@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lcpo.errors import ConfigError, EngineError
+from lcpo.measure import files, manifest
+from lcpo.recipes.recipe import Recipe, parse_recipe
 from lcpo.tasks import Loaded, Task
-from lcpo.train import card, checkpoint, data, manifest, source
-from lcpo.train.recipe import Recipe, parse_recipe
+from lcpo.train import card, checkpoint, data, source
 
 Record = dict[str, Any]
 
@@ -97,11 +98,11 @@ def train(name: str, recipe: Recipe, run: Path, *, resume: bool = False, quiet: 
         torch.set_num_threads(recipe.threads)
     made = plan(name, recipe, run)
     main = PartialState().is_main_process
-    with PartialState().main_process_first(), checkpoint.writing(str(run)):
+    with PartialState().main_process_first(), files.writing(str(run)):
         if main:
             checkpoint.prepare(run, resume)
             same_recipe(run, recipe, resume)
-            checkpoint.write_text(run / "recipe.toml", recipe.toml())
+            files.write_text(run / "recipe.toml", recipe.toml())
         base = source.base(recipe, made.loaded.problems, run)
     started = _warm_start(made, base, quiet)
     done = checkpoint.checkpoints(run)
@@ -122,7 +123,7 @@ def train(name: str, recipe: Recipe, run: Path, *, resume: bool = False, quiet: 
         finally:
             show.close()
     if main:
-        with checkpoint.writing(str(run / "model")):
+        with files.writing(str(run / "model")):
             _finish(made, trainer, base)
     PartialState().wait_for_everyone()
     return _result(made)
@@ -292,13 +293,13 @@ def _write_start(made: Plan, base: str, from_step: int) -> None:
         "sha256": dict(made.loaded.sha256),
     }
     folder = Path(base)
-    weights = manifest.weights_sha256(folder) if folder.is_dir() else None
+    weights = files.weights_sha256(folder) if folder.is_dir() else None
     model = {"source": made.recipe.model, "sha256": weights, "warm_start": made.recipe.hindsight is not None}
     if from_step and path.exists():
         _same_inputs(made.run, _read_json(path), found, model)
         return
-    record = {"recipe": made.name, **manifest.manifest(made.recipe.seed, found, model)}
-    checkpoint.write_json(path, record)
+    record = {"recipe": made.name, **manifest.run_manifest(made.recipe.seed, found, model)}
+    files.write_json(path, record)
 
 
 def _same_inputs(run: Path, record: Record, data_now: Record, model_now: Record) -> None:
@@ -323,7 +324,7 @@ def _finish(made: Plan, trainer: Any, base: str) -> None:
     record["seconds"] = lines[-1]["seconds"] if lines else 0.0
     record["cpu_seconds"] = trainer.cpu_before + manifest.cpu_seconds()
     save_model(trainer, made.run, card.card(made.name, made.recipe, made.recipe.model, record, lines))
-    checkpoint.write_json(path, record)
+    files.write_json(path, record)
 
 
 def _result(made: Plan) -> Result:

@@ -19,7 +19,7 @@ from transformers.generation.logits_process import (
 )
 
 from lcpo.engines.base import sub_seed
-from lcpo.engines.cache import roomy_cache
+from lcpo.engines.cache import preallocated_cache
 from lcpo.engines.sampling import uniforms
 
 ROOM = 32
@@ -62,7 +62,7 @@ class Filler:
     answer: int = 8
 
 
-def numbers_of(seed: int, step: int, rows: Sequence[tuple[int, int]], length: int) -> NDArray[np.float64]:
+def rollout_uniforms(seed: int, step: int, rows: Sequence[tuple[int, int]], length: int) -> NDArray[np.float64]:
     """The random numbers of rollouts (row, copy) in [0, 1), [B, length]."""
     seeds = np.array([sub_seed(seed, "rollout", step, row, copy) for row, copy in rows], dtype=np.uint64)
     return uniforms(seeds[:, None], np.arange(length, dtype=np.uint64)[None, :])
@@ -106,7 +106,7 @@ class _Batch:
             ids[i, width - len(prompt) :] = torch.tensor(prompt)
             mask[i, width - len(prompt) :] = True
         ids, mask = ids.to(self.device), mask.to(self.device)
-        self.cache, plain = roomy_cache(model, ROOM)
+        self.cache, plain = preallocated_cache(model, ROOM)
         self.direct = plain and getattr(model.config, "_attn_implementation", "") == "sdpa"
         positions = (mask.long().cumsum(1) - 1).clamp(min=0)
         out = model(

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lcpo.train import checkpoint, manifest
+from lcpo.measure import files, manifest
+from lcpo.train import checkpoint
 
 
 def save_checkpoint(trainer: Any, save: Any) -> None:
@@ -15,7 +16,7 @@ def save_checkpoint(trainer: Any, save: Any) -> None:
     run, step = Path(trainer.args.output_dir), int(trainer.state.global_step)
     folder = run / f"checkpoint-{step}"
     main = trainer.accelerator.is_main_process
-    with checkpoint.writing(str(folder)):
+    with files.writing(str(folder)):
         if main and folder.exists():
             shutil.rmtree(folder)
         trainer.accelerator.wait_for_everyone()
@@ -29,7 +30,7 @@ def save_checkpoint(trainer: Any, save: Any) -> None:
                 "steered": trainer.steered,
                 "smoothed_error": trainer.smoothed_error,
             }
-            checkpoint.write_json(folder / checkpoint.MARKER, record)
+            files.write_json(folder / checkpoint.MARKER, record)
             checkpoint.rotate(run, trainer.keep_checkpoints)
 
 

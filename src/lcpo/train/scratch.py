@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lcpo.train.recipe import Scratch
+from lcpo.recipes.recipe import Scratch
 
 CHAT_TEMPLATE = (
     "{%- for message in messages %}"

@@ -10,7 +10,7 @@ import torch
 from trl import GRPOConfig
 
 from lcpo.errors import ConfigError
-from lcpo.train.recipe import Recipe
+from lcpo.recipes.recipe import Recipe
 
 OURS = {
     "output_dir": "--out",

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from lcpo.errors import EngineError
+from lcpo.recipes.recipe import Recipe
 from lcpo.train import scratch
-from lcpo.train.recipe import Recipe
 from lcpo.types import Problem
 
 

@@ -21,14 +21,14 @@ from lcpo.advantages import advantage as advantage_named
 from lcpo.budgets import BudgetSampler
 from lcpo.errors import ConfigError, EngineError
 from lcpo.objectives import Objective
+from lcpo.recipes.recipe import Controller, Ramp, changed
 from lcpo.train import metrics
 from lcpo.train.batches import by_length, micro_batches, part_of
 from lcpo.train.checkpoint import MARKER
 from lcpo.train.data import ask, columns
 from lcpo.train.logprobs import LARGEST, SHARED, WORTH, distinct, logprobs, shareable
-from lcpo.train.recipe import Controller, Ramp, changed
 from lcpo.train.reward import COLUMNS, LcpoReward
-from lcpo.train.sampler import Drawing, Filler, numbers_of, sample
+from lcpo.train.sampler import Drawing, Filler, rollout_uniforms, sample
 from lcpo.train.saving import save_checkpoint
 from lcpo.types import Budget, FloatArray, IntArray, Outcomes
 
@@ -172,7 +172,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         return result
 
     def _sample(self, prompt_ids: Sequence[Sequence[int]]) -> list[list[int]]:
-        numbers = numbers_of(self.args.seed, self._step_now, self._where, max(self._caps))
+        numbers = rollout_uniforms(self.args.seed, self._step_now, self._where, max(self._caps))
         with self.accelerator.autocast():
             return sample(
                 self.accelerator.unwrap_model(self.model_wrapped),

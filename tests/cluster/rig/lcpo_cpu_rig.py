@@ -193,7 +193,7 @@ class HfServer:
             self.running = None
 
     def _sample(self, requests):
-        from lcpo.train.sampler import Drawing, numbers_of, sample
+        from lcpo.train.sampler import Drawing, rollout_uniforms, sample
 
         rows = []
         for ids, asked in requests:
@@ -206,7 +206,7 @@ class HfServer:
             self.model,
             [ids for ids, _ in requests],
             caps,
-            numbers_of(self.seed, self.step, rows, max(caps)),
+            rollout_uniforms(self.seed, self.step, rows, max(caps)),
             eos=[self.tokenizer.eos_token_id],
             pad=self.tokenizer.pad_token_id,
             drawing=Drawing(temperature=float(requests[0][1]["temperature"]) or 1e-6),

@@ -1,0 +1,1 @@
+"""What is counted, once for training, evaluation and serving; also files, manifests and progress."""
