@@ -200,11 +200,11 @@ def test_a_write_error_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path / "out", load=lambda subject: Dies(calls))
     marked = json.loads((tmp_path / "out" / PROGRESS).read_text())
-    (tmp_path / "out" / (PROGRESS + ".tmp")).mkdir()  # the next mark cannot be written
+    (tmp_path / "out" / f".{PROGRESS}.part").mkdir()  # the next mark cannot be written
     with pytest.raises(TaskError, match="what was done is kept"):
         go(tmp_path / "out", resume=True)
     assert json.loads((tmp_path / "out" / PROGRESS).read_text()) == marked
-    (tmp_path / "out" / (PROGRESS + ".tmp")).rmdir()
+    (tmp_path / "out" / f".{PROGRESS}.part").rmdir()
     go(tmp_path / "out", resume=True)
     go(tmp_path / "whole")
     assert (tmp_path / "out" / SAMPLES).read_bytes() == (tmp_path / "whole" / SAMPLES).read_bytes()

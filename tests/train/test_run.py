@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from lcpo.cli import cli
 from lcpo.errors import ConfigError, EngineError, LcpoError
+from lcpo.measure import files
 from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.train import checkpoint
 from lcpo.train.run import plan, train
@@ -150,7 +151,7 @@ def test_a_model_of_an_earlier_stop_is_replaced(whole: Path, small_model: Path, 
     shutil.rmtree(run / "model")
     shutil.copytree(small_model, run / "model")
     record = json.loads((run / "manifest.json").read_text())
-    checkpoint.write_json(run / "manifest.json", {**record, "steps": 2})
+    files.write_json(run / "manifest.json", {**record, "steps": 2})
     assert train("test", recipe_of(small_model), run, resume=True, quiet=True).complete
     assert same_weights(run / "model", whole / "model")
 
@@ -163,7 +164,7 @@ def test_other_data_or_another_base_is_refused(whole: Path, small_model: Path, t
     shutil.copytree(whole, run)
     record = json.loads((run / "manifest.json").read_text())
     changed = {"data": {**record["data"], "sha256": {"a.json": "1"}}, "model": {**record["model"], "sha256": "2"}}
-    checkpoint.write_json(run / "manifest.json", {**record, "steps": 2, what: changed[what]})
+    files.write_json(run / "manifest.json", {**record, "steps": 2, what: changed[what]})
     with pytest.raises(ConfigError, match=f"started with other {what}"):
         train("test", recipe_of(small_model), run, resume=True, quiet=True)
 
@@ -201,7 +202,7 @@ def test_a_failed_write_is_one_line_and_loses_nothing(
     """The disk fills up at step 4; with room again, --resume gives the run that never failed."""
     run = tmp_path / "run"
     full = OSError(28, "No space left on device")
-    write_text, save = checkpoint.write_text, torch.save
+    write_text, save = files.write_text, torch.save
 
     def fails(path: Any) -> bool:
         names = {
@@ -223,7 +224,7 @@ def test_a_failed_write_is_one_line_and_loses_nothing(
         save(value, path, *args, **kwargs)
 
     with monkeypatch.context() as broken:
-        broken.setattr(checkpoint, "write_text", failing_text)
+        broken.setattr(files, "write_text", failing_text)
         broken.setattr("lcpo.train.progress.write_text", failing_text)
         broken.setattr(torch, "save", failing_save)
         if what == "model":
