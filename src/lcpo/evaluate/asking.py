@@ -8,7 +8,7 @@ from lcpo.errors import ConfigError
 from lcpo.evaluate.evaluation import EngineName, make_engine
 from lcpo.evaluate.runner import drive, token_parts
 from lcpo.tasks import TASKS
-from lcpo.tasks.sums import Sums
+from lcpo.tasks.base import Generated
 from lcpo.thinking import split_text
 from lcpo.types import Budget, Kind, Problem
 
@@ -79,4 +79,4 @@ def ask(
 def _needs_no_instruction(source: ModelSource) -> bool:
     """Whether the model was trained on bare questions, as the tiny reasoner was."""
     name = source.tables.get("task", {}).get("name")
-    return isinstance(TASKS.get(str(name)), Sums)
+    return isinstance(TASKS.get(str(name)), Generated)

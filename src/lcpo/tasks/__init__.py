@@ -1,13 +1,15 @@
-"""Tasks by name: benchmarks, training sets and the tiny reasoner's sums. To add one: one line in a table."""
+"""Tasks by name: benchmarks, training sets and worlds of our own (searches, sums). To add one: one line in a table."""
 
 from collections.abc import Mapping, Sequence
 
 from lcpo.errors import unknown
 from lcpo.tasks import dataset as _dataset
+from lcpo.tasks import search as _search
 from lcpo.tasks import sums as _sums
 from lcpo.tasks.base import Loaded, Split, Task, VerifierName
 from lcpo.tasks.benchmarks import BENCHMARKS as _BENCHMARKS
 from lcpo.tasks.dataset import evaluation
+from lcpo.tasks.search import Searches
 from lcpo.tasks.sums import Sums
 from lcpo.types import Problem
 
@@ -16,6 +18,12 @@ __all__ = ["TASKS", "Loaded", "Split", "Task", "VerifierName", "evaluation", "ex
 TASKS: Mapping[str, Task] = {
     one.name: one
     for one in (
+        Searches("search", "which two of 8-10 numbers add up closest to 500", "exact", _search.CHANCE),
+        Searches(
+            *("search_unseen", "the same of 6, 7, 11 or 12 numbers, never trained on", "exact", _search.UNSEEN_CHANCE),
+            sizes=_search.UNSEEN_SIZES,
+            splits=("validation", "test"),
+        ),
         Sums("sums", "sums of 4-8 labelled two-digit terms modulo 100", "exact", _sums.CHANCE),
         Sums(
             *("sums_long", "the same with 9-10 terms, never trained on", "exact", _sums.CHANCE),

@@ -51,3 +51,28 @@ class Task(ABC):
         Raises TaskError for a task that makes its own problems.
         """
         raise TaskError(f"task '{self.name}' makes its own problems; leave the data out, or leave the task's name out")
+
+
+COUNTS: Mapping[Split, int] = {"train": 20_000, "validation": 500, "test": 1_000}
+"""How many generated problems a split gives where no limit is asked: the stream itself never ends."""
+
+
+@dataclass(frozen=True)
+class Generated(Task):
+    """A task that makes its own problems, an endless stream for every split; a hash decides which split holds one.
+
+    sizes: the sizes that take turns in the stream. splits: those that this task has.
+    """
+
+    sizes: tuple[int, ...] = ()
+    splits: tuple[Split, ...] = ("train", "validation", "test")
+
+    @abstractmethod
+    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
+        """The first `count` problems of the split's stream."""
+
+    def load(self, split: Split = "test", limit: int | None = None, seed: int = 0) -> Loaded:
+        """See Task.load. Raises TaskError for a split that this task does not have."""
+        if split not in self.splits:
+            raise TaskError(f"{self.name} has no {split} split; it has {', '.join(self.splits)}")
+        return Loaded(self.make(split, COUNTS[split] if limit is None else limit, seed))

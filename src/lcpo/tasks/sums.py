@@ -6,12 +6,12 @@ a hash of its canonical form, before anything is trained: reordering or relabell
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Loaded, Split, Task
+from lcpo.tasks.base import Generated, Split
 from lcpo.types import Problem
 
 LABELS = "abcdefghijkl"
@@ -107,19 +107,12 @@ def problems(split: Split, count: int, *, sizes: Sequence[int] = SIZES, seed: in
     return [as_problem(next(stream)) for _ in range(count)]
 
 
-COUNTS: Mapping[Split, int] = {"train": 20_000, "validation": 500, "test": 1_000}
-"""How many problems a split gives where no limit is asked: the stream itself never ends."""
-
-
 @dataclass(frozen=True)
-class Sums(Task):
-    """Sums of `sizes` terms, an endless stream for every split; which split holds a sum is decided by its hash."""
+class Sums(Generated):
+    """The task of sums of `sizes` terms."""
 
     sizes: tuple[int, ...] = SIZES
-    splits: tuple[Split, ...] = ("train", "validation", "test")
 
-    def load(self, split: Split = "test", limit: int | None = None, seed: int = 0) -> Loaded:
-        """See Task.load. Raises TaskError for a split that this task does not have."""
-        if split not in self.splits:
-            raise TaskError(f"{self.name} has no {split} split; it has {', '.join(self.splits)}")
-        return Loaded(problems(split, COUNTS[split] if limit is None else limit, sizes=self.sizes, seed=seed))
+    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
+        """See Generated.make."""
+        return problems(split, count, sizes=self.sizes, seed=seed)

@@ -1,0 +1,249 @@
+"""An anytime search: which two of some numbers add up closest to 500. A thought is a row of tries; every try is worth
+something until all pairs are made, and what it is worth can be computed.
+
+    Which two of b048 c217 e393 f125 h461 i308 k279 l010 add up closest to 500?        best: "ck"
+    a thought:  bc265! be441! cf342 kl279+010=289 ci=525! ...       answer: "ci"
+
+A try names a pair by its labels and gives its sum; "!" marks the best so far. One pair is best, and none hits 500:
+after a hit every further try would be useless. Whether a problem is for training, validation or the test is decided by
+a hash of its canonical form, before anything is trained: reordering or relabelling never moves it.
+"""
+
+import hashlib
+import itertools
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+from lcpo.errors import TaskError
+from lcpo.tasks.base import Generated, Split
+from lcpo.types import Problem
+
+LABELS = "abcdefghijkl"
+"""A problem's labels are any of these, in order, so that sizes beyond those trained on use known labels."""
+HIGHEST = 499
+"""Numbers are 1 to HIGHEST, three digits, all different."""
+TARGET = 500
+SIZES = (8, 9, 10)
+"""Numbers in a problem that is trained on: 28, 36 or 45 pairs."""
+UNSEEN_SIZES = (6, 7, 11, 12)
+TOKENS_PER_TRY = 4.2
+"""Tokens of the shortest try: the pair, three digits, and now and then a mark."""
+
+Verdict = Literal["right", "doubled", "wrong", "invented"]
+
+
+def pairs_of(size: int) -> int:
+    """The number of pairs of `size` numbers: size (size - 1) / 2."""
+    return size * (size - 1) // 2
+
+
+CHANCE = sum(1 / pairs_of(size) for size in SIZES) / len(SIZES)
+"""Accuracy of a guess, mean over the trained sizes: 2.9 %."""
+UNSEEN_CHANCE = sum(1 / pairs_of(size) for size in UNSEEN_SIZES) / len(UNSEEN_SIZES)
+"""Accuracy of a guess, mean over the unseen sizes: 3.7 %."""
+
+
+def attainable(tries: float, pairs: int) -> float:
+    """Accuracy that so many different right tries of `pairs` allow without guessing: min(1, tries / pairs)."""
+    return min(1.0, tries / pairs)
+
+
+def ideal_tries(thinking_tokens: float) -> int:
+    """How many tries an ideal thought of so many tokens holds: the floor of thinking_tokens / TOKENS_PER_TRY."""
+    return int(thinking_tokens / TOKENS_PER_TRY)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Different numbers, 1 to HIGHEST each, and a label for each. Raises TaskError for anything else."""
+
+    numbers: tuple[int, ...]
+    labels: str
+
+    def __post_init__(self) -> None:
+        if not all(1 <= number <= HIGHEST for number in self.numbers) or len(set(self.numbers)) < len(self.numbers):
+            raise TaskError(f"a search has different numbers from 1 to {HIGHEST}, given {self.numbers}")
+        known = list(self.labels) == sorted(set(self.labels) & set(LABELS))
+        if not known or not 3 <= len(self.labels) == len(self.numbers):
+            raise TaskError(
+                f"a search has 3 to {len(LABELS)} numbers and a label for each, in order, of {LABELS};"
+                f" given {len(self.numbers)} numbers and {self.labels!r}"
+            )
+
+    @cached_property
+    def sums(self) -> dict[str, int]:
+        """The sum of every pair, by its labels in order."""
+        named = zip(self.labels, self.numbers, strict=True)
+        return {a + b: x + y for (a, x), (b, y) in itertools.combinations(named, 2)}
+
+    @cached_property
+    def best(self) -> str:
+        """The pair that adds up closest to TARGET (the first of several)."""
+        return min(self.sums, key=self.distance)
+
+    @property
+    def question(self) -> str:
+        """What the user writes, without a budget."""
+        listed = " ".join(f"{label}{number:03d}" for label, number in zip(self.labels, self.numbers, strict=True))
+        return f"Which two of {listed} add up closest to {TARGET}?"
+
+    def distance(self, pair: str) -> int:
+        """How far the sum of a pair is from TARGET."""
+        return abs(self.sums[pair] - TARGET)
+
+    def number(self, label: str) -> int:
+        """The number that a label stands for."""
+        return self.numbers[self.labels.index(label)]
+
+
+_WORD = re.compile(r"([a-l])(\d{3})\b")
+
+
+def parse(question: str) -> Search:
+    """The search that a question asks for. Raises TaskError where it asks for none."""
+    words = _WORD.findall(question)
+    if not words:
+        raise TaskError(f"not a question of the search world: {question[:80]!r}; it reads like {EXAMPLE.question!r}")
+    return Search(tuple(int(number) for _, number in words), "".join(label for label, _ in words))
+
+
+EXAMPLE = Search((48, 217, 393, 125, 461, 308, 279, 10), "bcefhikl")
+
+
+@dataclass(frozen=True)
+class Try:
+    """A try in a thought: its pair (labels in order), what it gives as the sum, its mark and its place [start, end).
+
+    right: the sum holds and the pair has not been tried rightly before; doubled: it holds and has been; wrong: the sum,
+    or a number that is written out, is not the pair's; invented: the problem does not have both labels.
+    """
+
+    pair: str
+    total: int
+    marked: bool
+    verdict: Verdict
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Tries:
+    """What a thought holds: its tries in order, and the best pair among the right ones (None where there is none)."""
+
+    tries: tuple[Try, ...]
+    best: str | None
+
+    def count(self, verdict: Verdict) -> int:
+        """How many tries are right, doubled, wrong or invented; the right ones are distinct."""
+        return sum(each.verdict == verdict for each in self.tries)
+
+    def spans(self, *verdicts: Verdict) -> list[tuple[int, int]]:
+        """The places [start, end) in characters of the thought of all tries with these verdicts."""
+        return [(each.start, each.end) for each in self.tries if each.verdict in verdicts]
+
+    @property
+    def wasted(self) -> list[tuple[int, int]]:
+        """The places [start, end) in characters of the doubled, wrong and invented tries."""
+        return self.spans("doubled", "wrong", "invented")
+
+
+_TRY = re.compile(r" ?([a-z])([a-z])(?:=|(\d{3})\+(\d{3})=)?(\d{3})(?![\d+])(!?)")
+
+
+def read_thought(search: Search, thought: str) -> Tries:
+    """The tries of a thought, in any of the forms "ab265", "ab=265" and "ab048+217=265", each with a mark or without.
+
+    Anything else (a try that was cut, "Wait") is no try and is passed over.
+    """
+    tries, known = list[Try](), set[str]()
+    for match in _TRY.finditer(thought):
+        first, second = sorted(match.group(1, 2))
+        verdict = _verdict(search, first, second, match, known)
+        if verdict == "right":
+            known.add(first + second)
+        tries.append(Try(first + second, int(match[5]), bool(match[6]), verdict, *match.span()))
+    return Tries(tuple(tries), min(known, key=lambda pair: (search.distance(pair), pair), default=None))
+
+
+def _verdict(search: Search, first: str, second: str, match: re.Match[str], known: set[str]) -> Verdict:
+    pair = first + second
+    if pair not in search.sums:
+        return "invented"
+    written = match.group(3, 4)
+    shown = tuple(f"{search.number(label):03d}" for label in match.group(1, 2))
+    if int(match[5]) != search.sums[pair] or (written != (None, None) and written != shown):
+        return "wrong"
+    return "doubled" if pair in known else "right"
+
+
+def canonical(numbers: Sequence[int]) -> str:
+    """The form that all reorderings and relabellings of a search share: its numbers, sorted."""
+    return ",".join(f"{number:03d}" for number in sorted(numbers))
+
+
+def split_of(numbers: Sequence[int]) -> Split:
+    """The split that a search belongs to: sha256("search " + canonical form) mod 20 is 0 for test, 1 for validation,
+    else train."""
+    digest = hashlib.sha256(f"search {canonical(numbers)}".encode()).digest()
+    bucket = int.from_bytes(digest[:8], "big") % 20
+    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+
+
+def has_one_best(numbers: Sequence[int]) -> bool:
+    """Whether one pair alone is closest to TARGET, and none hits it."""
+    first, second = sorted(abs(x + y - TARGET) for x, y in itertools.combinations(numbers, 2))[:2]
+    return 0 < first < second
+
+
+def draw(rng: random.Random, split: Split, size: int) -> Search:
+    """One search of the split with `size` numbers: drawn evenly, until one pair is best and none hits the target."""
+    while True:
+        numbers = tuple(rng.sample(range(1, HIGHEST + 1), size))
+        if split_of(numbers) == split and has_one_best(numbers):
+            return Search(numbers, "".join(sorted(rng.sample(LABELS, size))))
+
+
+def searches(split: Split, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterator[Search]:
+    """An endless stream of searches of the split, no two with the same canonical form; sizes take turns.
+
+    Raises TaskError for an unknown split or a size that no labels are left for.
+    """
+    if split not in get_args(Split):
+        raise TaskError(f"split is {split!r}; allowed are {', '.join(get_args(Split))}")
+    if not sizes or min(sizes) < 3 or max(sizes) > len(LABELS):
+        raise TaskError(f"sizes are {list(sizes)}; allowed are 3 to {len(LABELS)} numbers")
+    rng = random.Random(f"search-{split}-{seed}")
+    seen: set[str] = set()
+    for size in itertools.cycle(sizes):
+        search = draw(rng, split, size)
+        while canonical(search.numbers) in seen:
+            search = draw(rng, split, size)
+        seen.add(canonical(search.numbers))
+        yield search
+
+
+def as_problem(search: Search) -> Problem:
+    """The search as a Problem: no instruction (the tiny reasoner needs none), its size the number of numbers."""
+    listed = "-".join(f"{label}{number:03d}" for label, number in zip(search.labels, search.numbers, strict=True))
+    answers = (search.best, search.best[::-1])
+    return Problem(f"search-{listed}", search.question, answers, instruction="", size=str(len(search.numbers)))
+
+
+def problems(split: Split, count: int, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> list[Problem]:
+    """The first `count` problems of a split's stream."""
+    return [as_problem(search) for search in itertools.islice(searches(split, sizes=sizes, seed=seed), count)]
+
+
+@dataclass(frozen=True)
+class Searches(Generated):
+    """The task of searches among `sizes` numbers."""
+
+    sizes: tuple[int, ...] = SIZES
+
+    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
+        """See Generated.make."""
+        return problems(split, count, sizes=self.sizes, seed=seed)
