@@ -11,6 +11,7 @@ from lcpo.tasks.benchmarks import BENCHMARKS as _BENCHMARKS
 from lcpo.tasks.dataset import evaluation
 from lcpo.tasks.search import Searches
 from lcpo.tasks.sums import Sums
+from lcpo.tasks.words import WORDS as _WORDS
 from lcpo.types import Problem
 
 __all__ = ["TASKS", "Loaded", "Split", "Task", "VerifierName", "evaluation", "excluding", "task", "training"]
@@ -30,6 +31,7 @@ TASKS: Mapping[str, Task] = {
             sizes=_sums.UNSEEN_SIZES,
             splits=("validation", "test"),
         ),
+        *_WORDS,
         *_BENCHMARKS,
     )
 }
