@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from claims import ARMS, RESULTS, RUNS, runs, write
-from lcpo.report.charts import Axis, Chart, Mark, Series, Style
-from lcpo.report.plots import figure, plot, save
+from lcpo.report.plots import Axis, Chart, Mark, Series, Style, png
 from lcpo.report.training import read_run
 
 SHOWN = ("tiny-exact", "tiny-l1", "tiny-l1-warm", "tiny-one-budget", "tiny-absolute", "tiny-control", "tiny-shuffled")
@@ -54,10 +53,7 @@ def picture(found: list[dict[str, Any]], out: Path) -> Path:
         Axis("rank correlation", low=-0.2, high=1.03),
         tuple(series),
     )
-    made, axes = figure(8.6, 4.4)
-    plot(chart, axes[0][0])
-    axes[0][0].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    return save(made, out)
+    return png(chart, out)
 
 
 def main() -> None:

@@ -66,15 +66,15 @@ def test_labels_say_no_more_than_is_needed(tmp_path: Path) -> None:
 def test_the_same_run_evaluated_twice_is_not_mixed(tmp_path: Path) -> None:
     samples = [s for s in made_up(3, 2, BUDGETS) if s.model == "tiny-exact"]
     found = load([folder(tmp_path / "one", samples), folder(tmp_path / "two", samples)], resamples=10)
-    assert {row["run"] for row in found.found["rows"]} == {"exact-0 [one]", "exact-0 [two]"}
-    assert all(row["samples"] == 6 for row in found.found["rows"])
-    assert {c["accuracy_difference"] for c in found.found["comparisons"]} == {0.0}
+    assert {row["run"] for row in found.results["rows"]} == {"exact-0 [one]", "exact-0 [two]"}
+    assert all(row["samples"] == 6 for row in found.results["rows"])
+    assert {c["accuracy_difference"] for c in found.results["comparisons"]} == {0.0}
 
 
 def test_nor_is_a_run_evaluated_again_at_other_budgets(tmp_path: Path) -> None:
     again = [folder(tmp_path / str(b), (s for s in made_up(3, 2, (b,)) if s.model == "tiny-exact")) for b in (8, 16)]
     found = load(again, resamples=10)
-    assert [(row["run"], row["budget"]) for row in found.found["rows"]] == [("exact-0 [8]", 8), ("exact-0 [16]", 16)]
+    assert [(row["run"], row["budget"]) for row in found.results["rows"]] == [("exact-0 [8]", 8), ("exact-0 [16]", 16)]
     assert len(found.curves) == 2
 
 
@@ -86,13 +86,13 @@ def test_nor_where_a_folder_holds_no_samples(tmp_path: Path) -> None:
     found = load([one, two])
     runs = {"base [one]", "base [two]", "exact-0", "other"}
     for name in ("rows", "dials", "detectors", "behaviour"):
-        assert {line["run"] for line in found.found[name]} == runs, name
-    sides = {line[side] for line in found.found["comparisons"] for side in "ab"}
+        assert {line["run"] for line in found.results[name]} == runs, name
+    sides = {line[side] for line in found.results["comparisons"] for side in "ab"}
     assert sides == runs
     assert {key.run for key in found.texts.shown} == {"base [one]", "exact-0"}
     for curve in found.curves:
         assert len({row["budget"] for row in curve.rows}) == len(curve.rows)
-    assert found.found["rows"][0]["accuracy"] == json.loads((one / "results.json").read_text())["rows"][0]["accuracy"]
+    assert found.results["rows"][0]["accuracy"] == json.loads((one / "results.json").read_text())["rows"][0]["accuracy"]
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_joined_report_equals_one_evaluation(tmp_path: Path) -> None:
     whole = load([folder(tmp_path / "all", samples)])
     joined = load(parts, resamples=50)
     for name in ("rows", "dials", "comparisons", "detectors", "behaviour"):
-        assert joined.found[name] == whole.found[name], name
+        assert joined.results[name] == whole.results[name], name
 
 
 def test_few_texts_are_kept(tmp_path: Path) -> None:

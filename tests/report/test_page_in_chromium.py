@@ -84,18 +84,48 @@ def test_savings_follow_price_count_and_baseline(pages: dict[str, Path]) -> None
 def test_a_legend_hides_and_shows_a_series(pages: dict[str, Path]) -> None:
     script = """
         const figure = document.querySelector('figure'), button = figure.querySelector('.legend button');
-        const hidden = () => figure.querySelectorAll('g.off').length;
-        button.click(); const once = hidden(); button.click(); return [once, hidden()];
+        const own = [...figure.querySelectorAll('svg.wide g[data-series]')]
+            .filter(group => group.dataset.series === button.dataset.series);
+        const seen = () => own.filter(group => getComputedStyle(group).display !== 'none').length;
+        const before = seen(); button.click(); const hidden = seen(); button.click();
+        return [before, hidden, seen()];
     """
     with browser() as chromium:
         chromium.open(pages["clean"])
-        assert chromium.run(script) == [2, 0]  # the wide and the narrow drawing
+        before, hidden, after = chromium.run(script)
+        assert before == after > len(BUDGETS) and hidden == 0
+
+
+LETTERS = """
+    return Math.min(...[...document.querySelectorAll('svg.chart text')].map(text => {
+        const shown = text.ownerSVGElement.getBoundingClientRect().width;
+        return parseFloat(getComputedStyle(text).fontSize) * shown / text.ownerSVGElement.viewBox.baseVal.width;
+    }).filter(size => size > 0));
+"""
 
 
 @pytest.mark.parametrize("name", ["clean", "bad"])
 def test_a_phone_shows_it_without_scrolling_sideways(pages: dict[str, Path], name: str) -> None:
-    with browser(360, 740) as chromium:
+    with browser(390, 740) as chromium:
         chromium.open(pages[name])
-        assert chromium.run("return document.documentElement.scrollWidth") <= 360
+        assert chromium.run("return document.documentElement.scrollWidth") <= 390
         seen = "return [...document.querySelectorAll('svg.%s')].some(s => s.getBoundingClientRect().width > 0)"
         assert chromium.run(seen % "narrow") and not chromium.run(seen % "wide")
+        assert chromium.run(LETTERS) > 9  # pixels
+
+
+def test_pictures_follow_light_and_dark(pages: dict[str, Path]) -> None:
+    colours = """
+        const fill = selector => getComputedStyle(document.querySelector(selector)).fill;
+        return [fill('svg.wide text'), fill('svg.wide path'), fill('svg.wide g[data-series] use')];
+    """
+    with browser() as chromium:
+        shown = {}
+        for mode in ("light", "dark"):
+            feature = {"name": "prefers-color-scheme", "value": mode}
+            chromium.call("POST", "goog/cdp/execute", cmd="Emulation.setEmulatedMedia", params={"features": [feature]})
+            chromium.open(pages["clean"])
+            shown[mode] = chromium.run(colours)
+    assert shown["light"][:2] == ["rgb(90, 100, 114)", "rgb(255, 255, 255)"]
+    assert shown["dark"][:2] == ["rgb(163, 173, 187)", "rgb(22, 27, 34)"]
+    assert shown["light"][2] != shown["dark"][2]

@@ -1,220 +1,276 @@
-"""What a picture shows, apart from how it is drawn: one description, drawn as SVG for the page and as PNG beside it."""
+"""Which pictures a report has, made from rows and lengths: the same for the page and for the PNG files beside it."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#56B4E9", "#7A7A7A")
-"""Told apart by people who see no red or no green (after Okabe and Ito; purple darkened for small text)."""
-MARKERS = ("circle", "square", "diamond", "up", "down", "cross")
-DASHES = ("", "6 4", "2 3", "8 3 2 3")
+import numpy as np
 
+from lcpo.report.load import Curve, Evaluations, side, sides
+from lcpo.report.plots import Axis, Bar, Box, Chart, Mark, Series, Style
 
-@dataclass(frozen=True)
-class Style:
-    """Colour and marker by number (both go round), dashed or not, and whether the line is drawn strongly."""
-
-    number: int = 0
-    dash: int = 0
-    strong: bool = True
-
-    @property
-    def colour(self) -> str:
-        """The colour on white."""
-        return COLOURS[self.number % len(COLOURS)]
-
-    @property
-    def marker(self) -> str:
-        """The shape of a point."""
-        return MARKERS[self.number % len(MARKERS)]
+TOKENS = "tokens used"
+ASKED = "tokens asked for"
+BOXES_FROM = 4
+"""Samples from which a distribution is drawn."""
+SMALL_MULTIPLES = 6
+"""Dials that get pictures of their own; a report of more compares them in the shared ones."""
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A point, with an error bar from low to high where there is one; title is what hovering shows."""
-
-    x: float
-    y: float
-    low: float | None = None
-    high: float | None = None
-    hollow: bool = False
-    title: str = ""
+def percent(value: float | None, digits: int = 0) -> str:
+    """0.1234 -> `12 %`; a dash for null."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
-@dataclass(frozen=True)
-class Box:
-    """A distribution at x: whiskers low to high, box q1 to q3, a line at the median."""
-
-    x: float
-    low: float
-    q1: float
-    median: float
-    q3: float
-    high: float
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar at x from `low` to `high`."""
-
-    x: float
-    low: float
-    high: float
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Series:
-    """What belongs together: marks joined by a line, a band (x, low, high) behind them, boxes, bars."""
-
-    name: str
-    style: Style
-    marks: tuple[Mark, ...] = ()
-    line: bool = True
-    band: tuple[tuple[float, float, float], ...] = ()
-    boxes: tuple[Box, ...] = ()
-    bars: tuple[Bar, ...] = ()
-    dots: bool = True
-    """Whether marks are drawn, or their line alone."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis. categories: names that x is an index into. percent: 0.5 is written 50 %; points: +50."""
-
-    label: str
-    log: bool = False
-    percent: bool = False
-    points: bool = False
-    low: float | None = None
-    high: float | None = None
-    ticks: tuple[float, ...] | None = None
-    categories: tuple[str, ...] = ()
-
-    def text(self, value: float) -> str:
-        """A tick as text."""
-        if self.categories:
-            return self.categories[round(value)]
-        if self.points:
-            return f"{100 * value:+.3g}" if value else "0"
-        if self.percent:
-            return f"{100 * value:,.0f} %" if value >= 1 else f"{100 * value:.3g} %"
-        return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.3g}"
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A picture: its file name, title, what it says in a sentence, axes, series, and lines to read it by."""
-
-    name: str
-    title: str
-    caption: str
-    x: Axis
-    y: Axis
-    series: tuple[Series, ...] = ()
-    levels: tuple[tuple[float, str], ...] = ()
-    """Horizontal lines (y, label)."""
-    diagonal: str | None = None
-    """Label of the line y = x, if it is drawn."""
-    legend: bool = True
-
-
-@dataclass(frozen=True)
-class Range:
-    """An axis resolved: its ends and ticks, and where a value lies between the ends (0 to 1)."""
-
-    low: float
-    high: float
-    ticks: tuple[float, ...]
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        """The value's place between the ends."""
-        low, high, v = self.low, self.high, value
-        if self.log:
-            low, high, v = math.log(low), math.log(high), math.log(max(v, self.low / 10))
-        return (v - low) / (high - low)
-
-
-def linear_ticks(low: float, high: float, wanted: int = 5) -> tuple[float, ...]:
-    """About `wanted` round numbers within [low, high], steps of 1, 2, 2.5 or 5 times a power of ten."""
-    step = (high - low) / max(1, wanted)
-    power = 10.0 ** math.floor(math.log10(step))
-    step = next(power * f for f in (1, 2, 2.5, 5, 10) if power * f >= step * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    count = math.floor(high / step + 1e-9) - first + 1
-    return tuple(round((first + i) * step, 10) for i in range(count))
-
-
-def log_ticks(low: float, high: float, wanted: int = 7, twos: bool = True) -> tuple[float, ...]:
-    """Round numbers within [low, high], evenly spaced in logs: powers of two (if wanted and few), 1-2-5, or tens."""
-    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-    rows = (
-        [2.0**i for i in range(math.floor(math.log2(low)) - 1, math.ceil(math.log2(high)) + 1)],
-        [f * 10.0**p for p in powers for f in (1, 2, 5)],
-        [10.0**p for p in powers],
+def accuracy(evaluations: Evaluations, task: str, published: Sequence[Series] = ()) -> Chart:
+    """Accuracy against tokens used: the picture that decides, since a method may use more than it was asked to."""
+    series = []
+    for curve in evaluations.of(task):
+        marks = [
+            Mark(row["tokens_mean"], row["accuracy"], *_ends(row), title=_about(curve, row))
+            for row in curve.rows
+            if row["tokens_mean"]
+        ]
+        if marks:
+            series.append(Series(curve.label, curve.style, tuple(marks)))
+    levels = _chance(evaluations, task)
+    return Chart(
+        "accuracy",
+        "Accuracy against tokens used",
+        "Higher and further left is better. Bars are 95 % intervals over problems; a single point has no budget.",
+        Axis("mean tokens used per answer (log scale)", log=True),
+        Axis("accuracy", percent=True, low=0.0, high=_top(series, published, levels)),
+        (*series, *published),
+        levels=levels,
     )
-    kept = [tuple(v for v in row if low * 0.999 <= v <= high * 1.001) for row in rows[not twos :]]
-    chosen = next((row for row in kept if len(row) <= wanted), kept[-1])
-    return chosen if len(chosen) > 1 else linear_ticks(low, high, 4)
 
 
-def thinned(ticks: Sequence[float], span: Range, least: float) -> tuple[float, ...]:
-    """Ticks that stand at least `least` of the axis apart, from the first on."""
-    kept: list[float] = []
-    for tick in ticks:
-        if not kept or span.at(tick) - span.at(kept[-1]) >= least - 1e-9:
-            kept.append(tick)
-    return tuple(kept)
+def _ends(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """The 95 % interval of a row's accuracy: bootstrapped, or 1.96 standard errors."""
+    if row.get("accuracy_ci95"):
+        low, high = row["accuracy_ci95"]
+        return low, high
+    error = row["accuracy_stderr"]
+    return (None, None) if error is None else (row["accuracy"] - 1.96 * error, row["accuracy"] + 1.96 * error)
 
 
-def _values(chart: Chart, which: str) -> list[float]:
-    values: list[float] = []
-    for one in chart.series:
-        if which == "x":
-            values += [m.x for m in one.marks] + [b[0] for b in one.band]
-        else:
-            values += [v for m in one.marks for v in (m.y, m.low, m.high) if v is not None]
-            values += [v for b in one.band for v in b[1:]] + [v for box in one.boxes for v in (box.low, box.high)]
-            values += [v for bar in one.bars for v in (bar.low, bar.high)]
-    return values
+def _top(series: Sequence[Series], published: Sequence[Series], levels: Sequence[tuple[float, str]]) -> float:
+    values = [mark.high or mark.y for line in (*series, *published) for mark in line.marks]
+    values += [value for value, _ in levels]
+    return min(1.03, max(0.1, 1.1 * max(values, default=1.0)))
 
 
-def resolve(chart: Chart, which: str, wanted: int = 6) -> Range:
-    """The ends and ticks of the chart's `x` or `y` axis: given ends as they are, others with room around the data."""
-    axis = chart.x if which == "x" else chart.y
-    if axis.categories:
-        count = len(axis.categories)
-        return Range(-0.5, count - 0.5, tuple(float(i) for i in range(count)))
-    values = _values(chart, which)
-    if chart.diagonal is not None:
-        values = _values(chart, "x") + _values(chart, "y")
-    if axis.log:
-        values = [v for v in values if v > 0]
-    values = [v for v in values if math.isfinite(v)] or [1.0, 2.0]
-    if axis.log:
-        low, high = (axis.low or min(values) / 1.12), (axis.high or max(values) * 1.12)
-        low, high = (low, high) if high > low * 1.3 else (low / 1.5, high * 1.5)
-    else:
-        low = min(values) if axis.low is None else axis.low
-        high = max(values) if axis.high is None else axis.high
-        room = 0.06 * (high - low) or 0.1 * (abs(high) or 1.0)
-        low, high = (low if axis.low is not None else low - room), (high if axis.high is not None else high + room)
-    ticks = axis.ticks or (
-        log_ticks(low, high, wanted, not axis.percent) if axis.log else linear_ticks(low, high, wanted)
+def _chance(evaluations: Evaluations, task: str) -> tuple[tuple[float, str], ...]:
+    chance = next((row["chance"] for c in evaluations.of(task) for row in c.rows if row["chance"] is not None), None)
+    return () if chance is None else ((chance, f"guessing: {100 * chance:.3g} %"),)
+
+
+def _about(curve: Curve, row: Mapping[str, Any]) -> str:
+    asked = "no budget" if row["budget"] is None else f"asked for {row['budget']}"
+    return f"{curve.label}: {asked}, used {row['tokens_mean']:.1f}, accuracy {percent(row['accuracy'], 1)}"
+
+
+def asked_and_used(evaluations: Evaluations, task: str) -> Chart:
+    """Tokens used against tokens asked for, by the dials: on the diagonal, the number in the prompt is obeyed."""
+    series = []
+    for curve in evaluations.of(task, prompted=True):
+        rows = [row for row in curve.rows if row["budget"] is not None and row["tokens_mean"]]
+        marks = [
+            Mark(row["budget"], row["tokens_mean"], hollow=row["seen"] is False, title=_about(curve, row))
+            for row in rows
+        ]
+        band = [(row["budget"], max(1, row["tokens_p5"]), row["tokens_p95"]) for row in rows if row.get("tokens_p5")]
+        if marks:
+            series.append(Series(curve.label, curve.style, tuple(marks), band=tuple(band)))
+    return Chart(
+        "asked_used",
+        "Asked for, and used",
+        "On the dotted line a model uses exactly what was asked for. The shade holds nine of ten answers; hollow "
+        "points are budgets that training never drew.",
+        _asked(series),
+        Axis(TOKENS, log=True),
+        tuple(series),
+        diagonal="asked = used",
     )
-    return Range(low, high, tuple(t for t in ticks if low - 1e-12 <= t <= high + 1e-12), axis.log)
 
 
-@dataclass
-class Styles:
-    """Hands out styles: one name keeps its style through all pictures of a page."""
+def errors(evaluations: Evaluations, curve: Curve, number: int) -> Chart | None:
+    """How far single answers are off, budget by budget; None without lengths."""
+    boxes: list[Box] = []
+    names: list[str] = []
+    for row in curve.rows:
+        lengths = np.array(evaluations.texts.lengths.get((curve.key, row["budget"]), array("i")), dtype=np.float64)
+        if row["budget"] is None or len(lengths) < BOXES_FROM:
+            continue
+        low, q1, middle, q3, high = np.percentile(lengths / row["budget"] - 1, (5, 25, 50, 75, 95))
+        title = f"asked for {row['budget']}: half of the answers between {100 * q1:+.0f} % and {100 * q3:+.0f} %"
+        boxes.append(Box(len(names), low, q1, middle, q3, high, title))
+        names.append(str(row["budget"]))
+    if not boxes:
+        return None
+    limit = min(2.0, max(0.25, 1.05 * max(max(abs(box.low), abs(box.high)) for box in boxes)))
+    return Chart(
+        f"errors_{number}",
+        curve.label,
+        "Distance of single answers from what was asked for.",
+        Axis(ASKED, categories=tuple(names)),
+        Axis("used / asked - 1", percent=True, low=-min(1.0, limit), high=limit),
+        (Series(curve.label, curve.style, boxes=tuple(boxes)),),
+        levels=((0.0, ""),),
+        legend=False,
+    )
 
-    given: dict[str, Style] = field(default_factory=dict)
 
-    def of(self, name: str, strong: bool = True) -> Style:
-        """The style of `name`; a new name gets the next number."""
-        if name not in self.given:
-            self.given[name] = Style(len(self.given), 0 if strong else 1, strong)
-        return self.given[name]
+def split(_evaluations: Evaluations, curve: Curve, number: int) -> Chart | None:
+    """Tokens in the thought and in the answer, budget by budget; None where they are not known."""
+    known = ("budget", "thinking_tokens_mean", "answer_tokens_mean")
+    rows = [row for row in curve.rows if all(row[name] is not None for name in known)]
+    if not rows:
+        return None
+    thought, answer = [], []
+    for i, row in enumerate(rows):
+        thinking, rest = row["thinking_tokens_mean"], row["answer_tokens_mean"]
+        thought.append(Bar(i, 0, thinking, f"{thinking:.1f} thinking"))
+        answer.append(Bar(i, thinking, thinking + rest, f"{rest:.1f} in the answer"))
+    return Chart(
+        f"split_{number}",
+        curve.label,
+        "Tokens of the thought, and of the answer on top of it.",
+        Axis(ASKED, categories=tuple(str(row["budget"]) for row in rows)),
+        Axis("mean tokens", low=0.0),
+        (Series("thought", Style(0), bars=tuple(thought)), Series("answer", Style(4), bars=tuple(answer))),
+    )
+
+
+def by_budget(evaluations: Evaluations, task: str, value: str, chart: Chart) -> Chart | None:
+    """A share of each row against the budget, by the dials; None where nothing is known."""
+    series = []
+    for curve in evaluations.of(task, prompted=True):
+        marks = [
+            Mark(
+                row["budget"], row[value], hollow=row["seen"] is False, title=f"{curve.label}: {percent(row[value], 1)}"
+            )
+            for row in curve.rows
+            if row["budget"] is not None and row[value] is not None
+        ]
+        if marks:
+            series.append(Series(curve.label, curve.style, tuple(marks)))
+    if not series:
+        return None
+    highest = max(mark.y for line in series for mark in line.marks)
+    if chart.y.log and min(mark.y for line in series for mark in line.marks) <= 0:
+        chart = replace(chart, y=replace(chart.y, log=False, low=0.0))
+    if chart.name == FILLER.name:
+        chart = replace(chart, y=replace(chart.y, high=max(0.1, 1.06 * highest)))
+    return replace(chart, x=_asked(series), series=tuple(series))
+
+
+def _asked(series: Sequence[Series]) -> Axis:
+    """The axis of tokens asked for: a tick at every budget."""
+    ticks = sorted({mark.x for line in series for mark in line.marks})
+    return Axis(ASKED, log=True, ticks=tuple(ticks) if len(ticks) <= 24 else ())
+
+
+MISS = Chart(
+    "miss",
+    "How far a single answer misses",
+    "Mean of |used - asked| / asked over answers (MARE). Nothing cancels here: half of the answers 50 % over and half "
+    "50 % under is 50 %, while the error of the mean would be 0.",
+    Axis(ASKED, log=True),
+    Axis("mean relative miss (log scale)", percent=True, log=True),
+)
+OVER = Chart(
+    "over",
+    "Answers over budget",
+    "Share of answers that use more than was asked for. For a maximum this is a violation; for an exact budget "
+    "about half is natural.",
+    Axis(ASKED, log=True),
+    Axis("share over budget", percent=True, low=0.0, high=1.03),
+)
+FILLER = Chart(
+    "filler",
+    "Tokens that carry nothing",
+    "Marks, lines repeated word for word, text after the answer: length that was reached by filling is not a thought.",
+    Axis(ASKED, log=True),
+    Axis("share of tokens", percent=True, low=0.0),
+)
+
+
+def words(evaluations: Evaluations, curve: Curve, number: int) -> Chart | None:
+    """How often words of each list occur per 1,000 tokens, budget by budget; None where none occurs."""
+    lines = [
+        line
+        for line in evaluations.results.get("behaviour", ())
+        if all(line[name] == getattr(curve.key, name) for name in ("run", "model", "task", "method", "kind", "wording"))
+        and line["budget"] is not None
+    ]
+    names = dict.fromkeys(name for line in lines for name in line["per_1000_tokens"])
+    series = []
+    for i, name in enumerate(names):
+        rates = [(line["budget"], line["per_1000_tokens"].get(name)) for line in lines]
+        marks = [Mark(b, r, title=f"{name}: {r:.2f} per 1,000 tokens at {b}") for b, r in rates if r is not None]
+        if any(mark.y for mark in marks):
+            series.append(Series(name, Style(i), tuple(marks)))
+    if not series:
+        return None
+    return Chart(
+        f"words_{number}",
+        curve.label,
+        "Words of each list per 1,000 tokens.",
+        _asked(series),
+        Axis("per 1,000 tokens", low=0.0),
+        tuple(series),
+    )
+
+
+def differences(evaluations: Evaluations, curve: Curve, number: int) -> Chart | None:
+    """Accuracy of a dial minus that of every other method at equal tokens; None where no range is shared."""
+    labels = {side(c.key): c for c in evaluations.of(curve.key.task)}
+    mine = side(curve.key)
+    marks: dict[str, tuple[Style, list[Mark]]] = {}
+    for line in evaluations.results["comparisons"]:
+        if line["task"] != curve.key.task or line["accuracy_difference"] is None:
+            continue
+        a, b = sides(line)
+        sign, other = (1, labels.get(b)) if a == mine else (-1, labels.get(a)) if b == mine else (0, None)
+        if other is None:
+            continue
+        value = sign * line["accuracy_difference"]
+        low, high = sorted(sign * v for v in line["ci95"]) if line["ci95"] else (None, None)
+        title = f"against {other.label} at {line['at_tokens']:.0f} tokens: {100 * value:+.1f} points"
+        marks.setdefault(other.label, (other.style, []))[1].append(
+            Mark(line["at_tokens"], value, low, high, title=title)
+        )
+    if len({mark.x for _, several in marks.values() for mark in several}) < 2:
+        return None
+    ordered = [
+        Series(name, style, tuple(sorted(several, key=lambda mark: mark.x))) for name, (style, several) in marks.items()
+    ]
+    return Chart(
+        f"differences_{number}",
+        f"{curve.label} against the others, at equal tokens used",
+        "Above the line it is more accurate for the same tokens. Bars are 95 % intervals, problems drawn jointly for "
+        "both; where the ranges of tokens do not overlap, nothing is compared.",
+        Axis("mean tokens used per answer (log scale)", log=True),
+        Axis("points of accuracy", points=True),
+        tuple(ordered),
+        levels=((0.0, "equal"),),
+    )
+
+
+def shared(evaluations: Evaluations, task: str, published: Sequence[Series] = ()) -> list[Chart]:
+    """The pictures in which all dials of a task stand together."""
+    charts = [accuracy(evaluations, task, published), asked_and_used(evaluations, task)]
+    shares = (("mare", MISS), ("over_budget", OVER), ("filler", FILLER))
+    charts += [drawn for name, chart in shares if (drawn := by_budget(evaluations, task, name, chart)) is not None]
+    return [chart for chart in charts if chart.series]
+
+
+def small(evaluations: Evaluations, task: str, kind: str) -> list[Chart]:
+    """One picture for each dial: kind `errors`, `split`, `words` or `differences`."""
+    make = {"errors": errors, "split": split, "words": words, "differences": differences}[kind]
+    charts = [
+        make(evaluations, curve, i) for i, curve in enumerate(evaluations.of(task, prompted=True)[:SMALL_MULTIPLES])
+    ]
+    return [chart for chart in charts if chart is not None]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lcpo.report.draw import percent
+from lcpo.report.charts import percent
 from lcpo.report.load import Curve, Evaluations, side, sides
 
 
@@ -20,11 +20,11 @@ class Finding:
     against: tuple[str, ...]
 
 
-def findings(found: Evaluations, task: str) -> list[Finding]:
+def findings(evaluations: Evaluations, task: str) -> list[Finding]:
     """A finding for each dial of the task that was measured at two budgets or more."""
-    dials = [(curve, _asked(curve)) for curve in found.of(task, prompted=True)]
+    dials = [(curve, _asked(curve)) for curve in evaluations.of(task, prompted=True)]
     return [
-        Finding(c.label, c.style.number, c.key.kind, _obeys(c, rows), _buys(rows), tuple(_against(found, c)))
+        Finding(c.label, c.style.number, c.key.kind, _obeys(c, rows), _buys(rows), tuple(_against(evaluations, c)))
         for c, rows in dials
         if len(rows) > 1
     ]
@@ -65,18 +65,18 @@ def _buys(rows: Sequence[Mapping[str, Any]]) -> str:
     return text + (f" (guessing: {100 * chance:.3g} %)." if chance is not None else ".")
 
 
-def _against(found: Evaluations, curve: Curve) -> list[str]:
+def _against(evaluations: Evaluations, curve: Curve) -> list[str]:
     """For each other curve: at how many of the places compared this one is better, worse, or undecided."""
     mine = side(curve.key)
     counts: dict[tuple[Any, ...], list[tuple[float, list[float] | None]]] = {}
-    for line in found.found["comparisons"]:
+    for line in evaluations.results["comparisons"]:
         a, b = sides(line)
         if line["task"] != curve.key.task or line["accuracy_difference"] is None or mine not in (a, b):
             continue
         sign, other = (1, b) if a == mine else (-1, a)
         between = sorted(sign * v for v in line["ci95"]) if line["ci95"] else None
         counts.setdefault(other, []).append((sign * line["accuracy_difference"], between))
-    labels = {side(c.key): c.label for c in found.of(curve.key.task)}
+    labels = {side(c.key): c.label for c in evaluations.of(curve.key.task)}
     return [_count(labels[other], places) for other, places in counts.items() if other in labels]
 
 

@@ -12,7 +12,7 @@ from lcpo.evaluate.comparisons import DIAL
 from lcpo.evaluate.gather import CurveKey
 from lcpo.evaluate.metrics import SCHEMA, results
 from lcpo.evaluate.records import Sample
-from lcpo.report.charts import Style, Styles
+from lcpo.report.plots import Style
 from lcpo.report.training import Run, is_run, read_run
 
 RESULTS, SAMPLES = "results.json", "samples.jsonl"
@@ -74,7 +74,7 @@ class Evaluations:
 
     names: list[str]
     manifests: list[tuple[str, dict[str, Any]]]
-    found: dict[str, Any]
+    results: dict[str, Any]
     curves: list[Curve]
     texts: Texts
     runs: list[Run] = field(default_factory=list)
@@ -204,11 +204,12 @@ def curves_of(rows: Sequence[dict[str, Any]]) -> list[Curve]:
     for row in rows:
         curves.setdefault(key_of(row), Curve(key_of(row))).rows.append(row)
     ordered = sorted(curves.values(), key=lambda curve: not curve.prompted)
-    styles = Styles()
+    numbers: dict[str, int] = {}
     for curve in ordered:
         curve.rows.sort(key=lambda row: (row["budget"] is None, row["budget"] or 0))
         curve.label = _label(curve.key, [other.key for other in ordered if other.key.task == curve.key.task])
-        curve.style = styles.of(curve.label, curve.prompted)
+        number = numbers.setdefault(curve.label, len(numbers))
+        curve.style = Style(number, 0 if curve.prompted else 1, curve.prompted)
     return ordered
 
 

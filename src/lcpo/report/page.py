@@ -1,6 +1,6 @@
 """One self-contained HTML page from evaluation folders: no network, and nothing that a model wrote can run in it.
 
-Three walls: every text goes through jinja2's autoescape (or html.escape inside SVG), the page's policy allows only
+Three walls: every text goes through jinja2's autoescape (or an XML writer inside SVG), the page's policy allows only
 the one script and the one style sheet by their hashes, and no text reaches a script: it all stands in the document.
 """
 
@@ -11,23 +11,28 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lcpo.decode import METHODS
 from lcpo.errors import MissingExtra
 from lcpo.evaluate.records import Sample
 from lcpo.measure.filler import filler_spans
-from lcpo.report import draw, plots, training
-from lcpo.report.charts import Chart, Series
+from lcpo.report import training
+from lcpo.report.charts import percent, shared, small
 from lcpo.report.findings import alarms, findings
 from lcpo.report.load import Curve, Evaluations, load
+from lcpo.report.plots import Chart, Series, png, svg, swatch
 from lcpo.report.published import points
-from lcpo.report.svg import both, swatch
 from lcpo.thinking import CLOSE
 
 PRICE = 10.0
 """Dollars for a million generated tokens, until the reader sets another."""
 CONVERSATIONS = 1000
+PAGE = "report.html"
+PANELS = {"errors": "small", "split": "small", "words": "small", "differences": "half"}
+"""Kinds of pictures of which each dial has its own, and how large the page shows them."""
+SIZES = {"wide": ((960, 440), (360, 330)), "half": ((420, 320),), "small": ((340, 250),)}
+"""How a picture is drawn, width and height in pixels; the second drawing is shown on narrow screens in its place."""
 
 
 def write(folders: Sequence[Path], out: Path, *, published: bool = False, title: str | None = None) -> Path:
@@ -40,18 +45,35 @@ def write(folders: Sequence[Path], out: Path, *, published: bool = False, title:
 
 def write_all(folder: Path) -> list[Path]:
     """report.html and plots/*.png of one evaluation folder, from its results.json and samples.jsonl."""
-    found = load([folder])
-    return [write_page(found, folder / "report.html"), *plots.write(found, folder / "plots")]
+    evaluations, out = load([folder]), folder / PAGE
+    return [write_page(evaluations, out), *write_plots(evaluations, plots_beside(out))]
 
 
-def write_page(found: Evaluations, out: Path, *, published: bool = False, title: str | None = None) -> Path:
+def write_page(evaluations: Evaluations, out: Path, *, published: bool = False, title: str | None = None) -> Path:
     """Writes the page for evaluations that were read."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(html(found, published=published, title=title), encoding="utf-8", newline="\n")
+    out.write_text(html(evaluations, published=published, title=title), encoding="utf-8", newline="\n")
     return out
 
 
-def html(found: Evaluations, *, published: bool = False, title: str | None = None) -> str:
+def plots_beside(page: Path) -> Path:
+    """Where PNGs of a page go: `plots` beside report.html, `NAME-plots` beside any other: no two pages share them."""
+    return page.with_name("plots" if page.name == PAGE else f"{page.stem}-plots")
+
+
+def write_plots(evaluations: Evaluations, folder: Path, *, published: bool = False) -> list[Path]:
+    """Every picture of a report as PNG: `<name>.png`, with the task before it where there are several."""
+    written = [png(chart, folder / f"{chart.name}.png") for chart in training.charts(evaluations.runs)]
+    for task in evaluations.tasks:
+        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in task)
+        prefix = f"{name}_" if len(evaluations.tasks) > 1 else ""
+        beside = points(task, len(evaluations.of(task))) if published else ()
+        drawn = [*shared(evaluations, task, beside), *(c for kind in PANELS for c in small(evaluations, task, kind))]
+        written += [png(chart, folder / f"{prefix}{chart.name}.png") for chart in drawn]
+    return written
+
+
+def html(evaluations: Evaluations, *, published: bool = False, title: str | None = None) -> str:
     """The page as text."""
     try:
         import jinja2
@@ -60,7 +82,7 @@ def html(found: Evaluations, *, published: bool = False, title: str | None = Non
         raise MissingExtra("jinja2", "report") from None
     source, style, script = (_part(f"page.{kind}") for kind in ("html.j2", "css", "js"))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters.update(percent=draw.percent, number=number, signed=signed)
+    environment.filters.update(percent=percent, number=number, signed=signed)
     return (
         environment.from_string(source)
         .render(
@@ -68,10 +90,12 @@ def html(found: Evaluations, *, published: bool = False, title: str | None = Non
             policy=_policy(style, script),
             style=Markup(style),
             script=Markup(script),
-            names=found.names,
-            training=[_drawn(chart, Markup, "half") for chart in training.charts(found.runs)],
-            tasks=[_task(found, task, published, Markup) for task in found.tasks],
-            manifests=[(name, json.dumps(one, indent=2, ensure_ascii=False)) for name, one in found.manifests],
+            names=evaluations.names,
+            training=[_drawn(chart, Markup, "half") for chart in training.charts(evaluations.runs)],
+            tasks=[_task(evaluations, task, published, Markup) for task in evaluations.tasks],
+            manifests=[
+                (name, json.dumps(manifest, indent=2, ensure_ascii=False)) for name, manifest in evaluations.manifests
+            ],
             price=PRICE,
             conversations=CONVERSATIONS,
         )
@@ -101,36 +125,36 @@ def signed(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:+.{digits}f} %"
 
 
-def _task(found: Evaluations, task: str, published: bool, markup: Any) -> dict[str, Any]:
-    curves = found.of(task)
-    main = draw.shared(found, task, points(task, len(curves)) if published else ())
+def _task(evaluations: Evaluations, task: str, published: bool, markup: Any) -> dict[str, Any]:
+    curves = evaluations.of(task)
+    main = shared(evaluations, task, points(task, len(curves)) if published else ())
     charts = {chart.name: _drawn(chart, markup, "wide" if chart.name == "accuracy" else "half") for chart in main}
-    sizes: dict[str, Literal["wide", "half", "small"]] = {"errors": "small", "split": "small", "words": "small"}
-    panels = {
-        kind: [_drawn(chart, markup, sizes.get(kind, "half")) for chart in draw.small(found, task, kind)]
-        for kind in (*sizes, "differences")
+    panels = {kind: [_drawn(c, markup, size) for c in small(evaluations, task, kind)] for kind, size in PANELS.items()}
+    slopes = {
+        _named(curves, line): line["slope"] or 0.0 for line in evaluations.results["dials"] if line["task"] == task
     }
-    slopes = {_named(curves, line): line["slope"] or 0.0 for line in found.found["dials"] if line["task"] == task}
     dialled = sorted((c for c in curves if c.prompted), key=lambda curve: -slopes.get(curve.label, 0.0))
     rows = [(curve, row) for curve in curves for row in curve.rows]
     methods = dict.fromkeys(curve.key.method for curve in curves)
-    lines = [line for line in found.found["comparisons"] if line["task"] == task]
+    lines = [line for line in evaluations.results["comparisons"] if line["task"] == task]
     return {
         "name": task,
         "problems": max(row["problems"] for _, row in rows),
         "samples": sum(row["samples"] for _, row in rows),
         "swatches": {curve.label: markup(swatch(Series(curve.label, curve.style))) for curve in curves},
-        "findings": findings(found, task),
+        "findings": findings(evaluations, task),
         "charts": charts,
         "panels": panels,
         "rows": rows,
-        "dials": [(_named(curves, line), line) for line in found.found["dials"] if line["task"] == task],
+        "dials": [(_named(curves, line), line) for line in evaluations.results["dials"] if line["task"] == task],
         "comparisons": [line for line in lines if line["accuracy_difference"] is not None],
         "not_compared": sum(1 for line in lines if line["accuracy_difference"] is None),
-        "alarms": alarms([(_named(curves, d), d) for d in found.found.get("detectors", ()) if d["task"] == task]),
-        "looked": sum(1 for line in found.found.get("detectors", ()) if line["task"] == task),
+        "alarms": alarms(
+            [(_named(curves, d), d) for d in evaluations.results.get("detectors", ()) if d["task"] == task]
+        ),
+        "looked": sum(1 for line in evaluations.results.get("detectors", ()) if line["task"] == task),
         "savings": savings(rows),
-        "thoughts": [shown for curve in dialled if (shown := thoughts(found, curve))],
+        "thoughts": [shown for curve in dialled if (shown := thoughts(evaluations, curve))],
         "methods": [(n, METHODS[n.split(":")[0]].about) for n in methods if n.split(":")[0] in METHODS],
     }
 
@@ -145,9 +169,11 @@ def _named(curves: Sequence[Curve], line: Mapping[str, Any]) -> str:
     return same[0] if same else f"{line['model']} · {line['method']}"
 
 
-def _drawn(chart: Chart, markup: Any, size: Literal["wide", "half", "small"]) -> dict[str, Any]:
-    legend = [(one.name, markup(swatch(one))) for one in chart.series] if chart.legend else []
-    return {"chart": chart, "svg": markup(both(chart, size)), "legend": legend}
+def _drawn(chart: Chart, markup: Any, size: str) -> dict[str, Any]:
+    drawings = zip(SIZES[size], ("chart wide", "chart narrow") if len(SIZES[size]) > 1 else ("chart",), strict=True)
+    legend = [(series.name, markup(swatch(series))) for series in chart.series] if chart.legend else []
+    pictures = "".join(svg(chart, *extent, kind) for extent, kind in drawings)
+    return {"chart": chart, "svg": markup(pictures), "legend": legend}
 
 
 def savings(rows: Sequence[tuple[Curve, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -165,10 +191,10 @@ def savings(rows: Sequence[tuple[Curve, Mapping[str, Any]]]) -> dict[str, Any]:
     return {"rows": known, "baseline": (free or most or [0])[0]}
 
 
-def thoughts(found: Evaluations, curve: Curve) -> dict[str, Any] | None:
+def thoughts(evaluations: Evaluations, curve: Curve) -> dict[str, Any] | None:
     """The first problems of a dial, each at its smallest, middle and largest budget; None without texts."""
     problems = []
-    for samples in found.texts.shown.get(curve.key, {}).values():
+    for samples in evaluations.texts.shown.get(curve.key, {}).values():
         budgets = sorted(samples)
         if len(budgets) > 1:
             chosen = dict.fromkeys((budgets[0], budgets[len(budgets) // 2], budgets[-1]))

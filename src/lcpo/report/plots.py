@@ -1,259 +1,352 @@
-"""Charts as PNG files, and the README's picture: accuracy and length against budget, before and after."""
+"""What a picture shows, and matplotlib drawing it: SVG inside the page, the same as a PNG file beside it.
 
-from collections.abc import Mapping, Sequence
+SVG for the page has no style attribute and no script: every colour is one of the page's variables, so light and dark
+are the page's; hovering over a point shows its title.
+"""
+
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lcpo.errors import MissingExtra
-from lcpo.report import draw, training
-from lcpo.report.charts import Chart, Series, resolve, thinned
-from lcpo.report.load import Evaluations
-from lcpo.report.published import points
 
-INK, GRID, NOTE, CONTROL = "#222222", "#E4E6EA", "#5A6270", "#9AA1AC"
-MARKERS = {"circle": "o", "square": "s", "diamond": "D", "up": "^", "down": "v", "cross": "X"}
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9", "#7a7a7a")
+"""Told apart by people who see no red or no green (after Okabe and Ito; purple darkened for small text)."""
+INK, SOFT, GRID, PAPER = "#222222", "#5a6270", "#e4e6ea", "#ffffff"
+VARIABLES = {colour: f"var(--c{i})" for i, colour in enumerate(COLOURS)} | {
+    INK: "var(--ink)", SOFT: "var(--soft)", GRID: "var(--grid)", PAPER: "var(--paper)"
+}  # fmt: skip
+"""Colours as page.css names them."""
+MARKERS = "osD^vX"
 LINES: tuple[Any, ...] = ("-", (0, (5, 3)), (0, (1.5, 2)), (0, (6, 2, 1.5, 2)))
-RESOLUTION = 160
-"""Dots per inch of every file."""
+GUIDE: dict[str, Any] = {"color": SOFT, "linewidth": 1.2, "linestyle": LINES[2], "zorder": 1}
+LOOK = {
+    "font.size": 12.5, "text.color": INK, "text.parse_math": False, "axes.labelcolor": INK, "axes.edgecolor": SOFT,
+    "axes.grid": True, "grid.color": GRID, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlesize": "medium", "axes.linewidth": 0.7,
+    "xtick.color": SOFT, "ytick.color": SOFT, "xtick.major.size": 0, "ytick.major.size": 0, "legend.frameon": False,
+    "legend.fontsize": 10.5, "legend.handlelength": 2.6, "svg.fonttype": "none",
+}  # fmt: skip
+RESOLUTION = 130
+"""Dots per inch of a PNG."""
 LONGEST_LABEL = 40
-"""Letters of a name in a legend or title; longer ones end in an ellipsis."""
+"""Letters of a name in a PNG's legend; longer ones end in an ellipsis."""
 
 
-def figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
-    """An empty figure (inches) and its axes, [rows, columns]; nothing global is touched."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "report") from None
-    made = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(made)
-    return made, made.subplots(rows, columns, squeeze=False)
+@dataclass(frozen=True)
+class Style:
+    """Colour and marker by number (both go round), kind of dashes, and whether the line is drawn strongly."""
+
+    number: int = 0
+    dash: int = 0
+    strong: bool = True
 
 
-def save(made: Any, path: Path) -> Path:
-    """Writes the figure as PNG; the same numbers give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made.savefig(path, dpi=RESOLUTION, metadata={"Software": None})
+@dataclass(frozen=True)
+class Mark:
+    """A point, with an error bar from low to high where there is one; title is what hovering shows."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    hollow: bool = False
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A distribution at x: whiskers low to high, box q1 to q3, a line at the median."""
+
+    x: float
+    low: float
+    q1: float
+    median: float
+    q3: float
+    high: float
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar at x from `low` to `high`."""
+
+    x: float
+    low: float
+    high: float
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What belongs together: marks joined by a line, a band (x, low, high) behind them, boxes, bars."""
+
+    name: str
+    style: Style
+    marks: tuple[Mark, ...] = ()
+    band: tuple[tuple[float, float, float], ...] = ()
+    boxes: tuple[Box, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    dots: bool = True
+    """Whether marks are drawn, or their line alone."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis. categories: names that x is an index into. percent: 0.5 is written 50 %; points: +50."""
+
+    label: str
+    log: bool = False
+    percent: bool = False
+    points: bool = False
+    low: float | None = None
+    high: float | None = None
+    ticks: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    def text(self, value: float) -> str:
+        """A tick as text."""
+        if self.categories:
+            return self.categories[round(value)]
+        if self.points:
+            return f"{100 * value:+.3g}" if value else "0"
+        if self.percent:
+            return f"{100 * value:,.0f} %" if value >= 1 else f"{100 * value:.3g} %"
+        return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.3g}"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture: its file name, title, what it says in a sentence, axes, series, and lines to read it by."""
+
+    name: str
+    title: str
+    caption: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...] = ()
+    levels: tuple[tuple[float, str], ...] = ()
+    """Horizontal lines (y, label)."""
+    diagonal: str | None = None
+    """Label of the line y = x, if it is drawn."""
+    legend: bool = True
+
+
+def svg(chart: Chart, width: float, height: float, kind: str = "chart") -> str:
+    """The chart as an <svg> element of that many units (pixels at full size) and class; every text in it is escaped."""
+    with _look(f"{chart.name} {kind}"):
+        figure = _figure(width, height)
+        axes = figure.subplots()
+        figure.subplots_adjust(left=62 / width, right=1 - 12 / width, bottom=46 / height, top=1 - 10 / height)
+        draw(chart, axes)
+        return _inline(figure, chart.series, kind, chart.title)
+
+
+def swatch(series: Series) -> str:
+    """The line and marker of a series, or the colour of its bars, for a legend of the page."""
+    hollow = bool(series.marks) and all(mark.hollow for mark in series.marks)
+    with _look("swatch"):
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Rectangle
+
+        figure = _figure(34, 14)
+        if series.bars:
+            figure.add_artist(Rectangle((0.25, 0), 0.5, 1, color=_colour(series.style)))
+        else:
+            figure.add_artist(Line2D([0.03, 0.97], [0.5, 0.5], color=_colour(series.style), **_line(series.style)))
+            figure.add_artist(Line2D([0.5], [0.5], **_dot(series.style, hollow)))
+        return _inline(figure, (), "swatch", "")
+
+
+def png(chart: Chart, path: Path) -> Path:
+    """Writes the chart, with its title and a legend, as PNG; the same numbers give the same bytes. Returns `path`."""
+    with _look(chart.name):
+        figure = _figure(640, 370, layout="constrained")
+        axes = figure.subplots()
+        draw(chart, axes)
+        axes.set_title(_short(chart.title, 70), pad=10)
+        handles, labels = axes.get_legend_handles_labels()
+        if chart.legend and len(handles) > 1:
+            beside = (
+                {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.0} if len(handles) > 4 else {}
+            )
+            axes.legend(handles, [_short(label) for label in labels], **beside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=RESOLUTION, metadata={"Software": None})
     return path
 
 
-def plot(chart: Chart, axes: Any, title: bool = True) -> None:
-    """Draws a chart into matplotlib axes."""
-    for one in chart.series:
-        _series(one, axes, chart)
-    _frame(chart, axes)
-    if title:
-        axes.set_title(
-            chart.title if len(chart.title) < 90 else _short(chart.title),
-            loc="left",
-            fontsize=11,
-            color=INK,
-            fontweight="bold",
-            pad=10,
-        )
+def _look(salt: str) -> Any:
+    """The style of every picture, and what makes the ids inside an SVG repeatable."""
+    try:
+        from matplotlib import rc_context
+    except ImportError:
+        raise MissingExtra("matplotlib", "report") from None
+    return rc_context({**LOOK, "svg.hashsalt": salt})
 
 
-def _series(one: Series, axes: Any, chart: Chart) -> None:
-    colour, width = one.style.colour, 2.0 if one.style.strong else 1.4
-    if one.band:
-        axes.fill_between(*zip(*one.band, strict=True), color=colour, alpha=0.13, linewidth=0)
-    if one.bars:
-        heights = [bar.high - bar.low for bar in one.bars]
-        at, low = [bar.x for bar in one.bars], [bar.low for bar in one.bars]
-        axes.bar(at, heights, 0.72, bottom=low, color=colour, label=one.name)
-    if one.boxes:
-        names = {"whislo": "low", "q1": "q1", "med": "median", "q3": "q3", "whishi": "high"}
-        stats = [{name: getattr(box, field) for name, field in names.items()} for box in one.boxes]
-        look = {"boxprops": {"facecolor": colour, "alpha": 0.55, "edgecolor": colour}, "medianprops": {"color": INK}}
-        axes.bxp(stats, positions=[b.x for b in one.boxes], widths=0.6, showfliers=False, patch_artist=True, **look)
-    if not one.marks:
-        return
-    x, y = [m.x for m in one.marks], [m.y for m in one.marks]
-    style = LINES[one.style.dash % len(LINES)] if one.line and len(x) > 1 else "none"
-    marker = MARKERS[one.style.marker] if one.dots else ""
-    face = "white" if all(mark.hollow for mark in one.marks) else colour
-    look = {"linestyle": style, "linewidth": width, "marker": marker, "markersize": 5.5, "markerfacecolor": face}
-    axes.plot(x, y, color=colour, label=one.name, **look)
-    for mark in one.marks:
-        if mark.low is not None and mark.high is not None:
-            reach = [[max(0.0, mark.y - mark.low)], [max(0.0, mark.high - mark.y)]]
-            axes.errorbar(mark.x, mark.y, yerr=reach, color=colour, linewidth=1, capsize=2, alpha=0.75)
-        if mark.hollow:
-            axes.plot([mark.x], [mark.y], color=colour, marker=marker, markersize=5.5, markerfacecolor="white")
+def _figure(width: float, height: float, **options: Any) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / 72, height / 72), facecolor=PAPER, **options)
 
 
-def _frame(chart: Chart, axes: Any) -> None:
-    span = resolve(chart, "y", 7)
-    for value, label in (level for level in chart.levels if span.low <= level[0] <= span.high):
-        axes.axhline(value, color=NOTE, linewidth=1, linestyle=(0, (1.5, 2.5)))
-        if label:
-            place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-            note = axes.annotate(label, (0.99, value), (0, 3), ha="right", va="bottom", fontsize=8, color=NOTE, **place)
-            note.set_in_layout(False)
-    for which, axis in (("x", chart.x), ("y", chart.y)):
-        span = resolve(chart, which, 7)
-        part = getattr(axes, f"{which}axis")
-        if span.log:
+def _short(label: str, longest: int = LONGEST_LABEL) -> str:
+    return label if len(label) <= longest else f"{label[: longest - 1]}…"
+
+
+def _colour(style: Style) -> str:
+    return COLOURS[style.number % len(COLOURS)]
+
+
+def _line(style: Style) -> dict[str, Any]:
+    return {"linestyle": LINES[style.dash % len(LINES)], "linewidth": 2.2 if style.strong else 1.4}
+
+
+def _dot(style: Style, hollow: bool) -> dict[str, Any]:
+    face = PAPER if hollow else _colour(style)
+    return {"color": _colour(style), "marker": MARKERS[style.number % len(MARKERS)], "markersize": 6,
+            "markerfacecolor": face}  # fmt: skip
+
+
+def draw(chart: Chart, axes: Any) -> None:
+    """Draws a chart into matplotlib axes. Each artist's gid is `s<series>` or `s<series>-<kind><index>`."""
+    for i, series in enumerate(chart.series):
+        _series(series, axes, f"s{i}")
+    for which in "xy":
+        if getattr(chart, which).log:
             getattr(axes, f"set_{which}scale")("log")
-        getattr(axes, f"set_{which}lim")(span.low, span.high)
-        ticks = thinned(span.ticks, span, 0.055)
-        part.set_ticks(list(ticks), [axis.text(tick) for tick in ticks])
-        part.set_minor_locator(_no_ticks())
-        part.set_label_text(axis.label, fontsize=9.5, color=INK)
+    axes.margins(x=0.02 if chart.x.categories else 0.05, y=0.05)
+    _ends(chart, axes)
+    for which in "xy":
+        _ticks(getattr(chart, which), axes, which)
+    low, high = axes.get_ylim()
+    for value, label in (level for level in chart.levels if low <= level[0] <= high):
+        axes.axhline(value, **GUIDE)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        note = axes.annotate(label, (0.99, value), (0, 3), ha="right", va="bottom", size=11, color=SOFT, **place)
+        note.set_in_layout(False)
+
+
+def _series(series: Series, axes: Any, gid: str) -> None:
+    colour = _colour(series.style)
+    if series.band:
+        x, low, high = zip(*series.band, strict=True)
+        axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0, gid=gid)
+    for i, bar in enumerate(series.bars):
+        label = series.name if i == 0 else None
+        axes.bar(bar.x, bar.high - bar.low, 0.72, bottom=bar.low, color=colour, label=label, gid=f"{gid}-bars{i}")
+    for i, box in enumerate(series.boxes):
+        part = {"gid": f"{gid}-boxes{i}"}
+        axes.plot([box.x, box.x], [box.low, box.high], color=colour, linewidth=1.1, **part)
+        axes.bar(box.x, box.q3 - box.q1, 0.6, bottom=box.q1, color=colour, alpha=0.55, **part)
+        axes.plot([box.x - 0.3, box.x + 0.3], [box.median, box.median], color=INK, linewidth=2, **part)
+    if not series.marks:
+        return
+    hollow = all(mark.hollow for mark in series.marks)
+    line = axes.plot(
+        [mark.x for mark in series.marks], [mark.y for mark in series.marks],
+        **{**(_dot(series.style, hollow) if series.dots else {"color": colour}), **_line(series.style)},
+        label=series.name, gid=gid,
+    )[0]  # fmt: skip
+    line.set_markevery([])
+    for i, mark in enumerate(series.marks if series.dots else ()):
+        part = {"gid": f"{gid}-marks{i}"}
+        if mark.low is not None and mark.high is not None:
+            ends = [min(mark.low, mark.y), max(mark.high, mark.y)]
+            axes.plot([mark.x, mark.x], ends, color=colour, linewidth=1, marker="_", markersize=6, alpha=0.7, **part)
+        axes.plot([mark.x], [mark.y], **_dot(series.style, mark.hollow), **part)
+
+
+def _ends(chart: Chart, axes: Any) -> None:
+    """The ends of both axes: as the chart gives them, else around the data; the same on both with a diagonal."""
+    axes.set_ylim(chart.y.low, chart.y.high)
+    if chart.x.categories:
+        axes.set_xlim(-0.5, len(chart.x.categories) - 0.5)
+    elif chart.x.low is not None or chart.x.high is not None:
+        axes.set_xlim(chart.x.low, chart.x.high)
     if chart.diagonal is not None:
-        spans = resolve(chart, "x"), resolve(chart, "y")
-        ends = [max(span.low for span in spans), min(span.high for span in spans)]
-        axes.plot(ends, ends, color=NOTE, linewidth=1.2, linestyle=(0, (1.5, 2.5)), label=chart.diagonal, zorder=1)
-    _look(axes)
+        ends = [f(axes.get_xlim() + axes.get_ylim()) for f in (min, max)]
+        axes.set(xlim=ends, ylim=ends)
+        axes.plot(ends, ends, **GUIDE)
+        axes.annotate(chart.diagonal, (0.98, 0.03), xycoords="axes fraction", ha="right", size=11, color=SOFT)
 
 
-def _no_ticks() -> Any:
-    from matplotlib.ticker import NullLocator
+def _ticks(axis: Axis, axes: Any, which: str) -> None:
+    """Ticks at the categories, at given places or at round numbers, as many as there is room for."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-    return NullLocator()
-
-
-def _look(axes: Any) -> None:
-    axes.grid(True, color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=8.5, colors=INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#B8BDC6")
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
-
-
-def _legend(axes: Any) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    labels = [_short(label) for label in labels]
-    if len(handles) > 1:
-        look = {"fontsize": 8, "frameon": False, "labelcolor": INK, "handlelength": 2.6}
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} if len(handles) > 4 else {}
-        axes.legend(handles, labels, **look, **beside)
+    low, high = getattr(axes, f"get_{which}lim")()
+    ticks: Sequence[float] = axis.ticks or range(len(axis.categories))
+    if not ticks and getattr(axes, f"get_{which}scale")() == "log":
+        locator = LogLocator(subs=(1, 2, 5)) if axis.percent else LogLocator(base=2, numticks=8)
+        ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high]
+    if len(ticks) < 2 and not axis.categories:
+        ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    box, place = axes.bbox, (axes.transScale + axes.transLimits).transform
+    length = (box.width if which == "x" else box.height) * 72 / axes.figure.dpi
+    shown: list[tuple[float, float]] = []
+    for tick in (tick for tick in ticks if low - 1e-12 <= tick <= high + 1e-12):
+        at = length * place((tick, tick))["xy".index(which)]
+        room = 7.5 * len(axis.text(tick)) + 8 if which == "x" else 16
+        if not shown or at - shown[-1][1] >= room:
+            shown.append((tick, at))
+    part = getattr(axes, f"{which}axis")
+    part.set_minor_locator(NullLocator())
+    part.set_ticks([tick for tick, _ in shown], [axis.text(tick) for tick, _ in shown])
+    part.set_label_text(axis.label)
 
 
-def write(found: Evaluations, folder: Path, *, published: bool = False) -> list[Path]:
-    """Every picture of a report as PNG: `<name>.png`, with the task before it where there are several."""
-    written = []
-    for chart in training.charts(found.runs):
-        made, axes = figure(7.6, 4.4)
-        plot(chart, axes[0][0])
-        _legend(axes[0][0])
-        written.append(save(made, folder / f"{chart.name}.png"))
-    for task in found.tasks:
-        prefix = f"{_file(task)}_" if len(found.tasks) > 1 else ""
-        for chart in draw.shared(found, task, points(task, len(found.of(task))) if published else ()):
-            made, axes = figure(7.6, 4.4)
-            plot(chart, axes[0][0])
-            _legend(axes[0][0])
-            written.append(save(made, folder / f"{prefix}{chart.name}.png"))
-        for kind in ("errors", "split", "words", "differences"):
-            charts = draw.small(found, task, kind)
-            if charts:
-                written.append(save(_grid(charts), folder / f"{prefix}{kind}.png"))
-    return written
+SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
+DECIMALS = re.compile(r"(\.\d\d)\d+")
 
 
-def _grid(charts: Sequence[Chart]) -> Any:
-    columns = min(2, len(charts))
-    rows = -(-len(charts) // columns)
-    made, axes = figure(5.4 * columns, 3.6 * rows, columns, rows)
-    for place, chart in zip(axes.flat, charts, strict=False):
-        plot(chart, place)
-        if chart.legend:
-            handles, labels = place.get_legend_handles_labels()
-            place.legend(handles, [_short(label) for label in labels], fontsize=7.5, frameon=False, labelcolor=INK)
-    for place in list(axes.flat)[len(charts) :]:
-        place.set_visible(False)
-    return made
+def _inline(figure: Any, series: Sequence[Series], kind: str, label: str) -> str:
+    """The figure as SVG that may stand in the page, with data-series and titles where gids name them."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    ElementTree.register_namespace("", SVG[1:-1])
+    root = ElementTree.fromstring(buffer.getvalue())
+    for element in list(root.iter()):
+        for child in [c for c in element if c.tag == f"{SVG}style" or not c.tag.startswith(SVG)]:
+            element.remove(child)
+        _plain(element)
+        if element.tag == f"{SVG}g":
+            _named(element, series)
+    box = root.get("viewBox", "")
+    look = {"aria-hidden": "true"} if kind == "swatch" else {"role": "img", "aria-label": label}
+    root.attrib = {"class": kind, "viewBox": box, "stroke-linejoin": "round", **look}
+    return ElementTree.tostring(root, encoding="unicode")
 
 
-def _file(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+def _plain(element: Any) -> None:
+    """Styles become attributes and colours the page's variables; the numbers of a path lose needless digits."""
+    for part in element.attrib.pop("style", "").split(";"):
+        name, _, value = part.partition(":")
+        if value and name.strip() != "font-family":
+            element.set(name.strip(), VARIABLES.get(value.strip(), value.strip()))
+    for name in ("d", "x", "y", "transform"):
+        if name in element.attrib:
+            element.set(name, DECIMALS.sub(r"\1", " ".join(element.attrib[name].split())))
+    if LINK in element.attrib:
+        element.set("href", element.attrib.pop(LINK))
+    element.text = element.text if (element.text or "").strip() else None
+    element.tail = None
 
 
-def before_after(
-    arms: Mapping[str, Sequence[Mapping[str, Any]]], out: Path, *, before: str, controls: Sequence[str] = ()
-) -> Path:
-    """The README's picture: tokens used and accuracy against tokens asked for, before and after, as PNG.
-
-    arms: name -> rows of results.json of its runs (method prompted; several runs are seeds: a thin line each and a
-    strong one for their mean). before: the arm the starting point; controls: arms drawn in grey. Returns `out`.
-    """
-    made, axes = figure(10.6, 4.3, 2)
-    left, right = axes[0]
-    coloured = [name for name in arms if name != before and name not in controls]
-    asked: set[int] = set()
-    for name, rows in arms.items():
-        look = _arm(name, before, coloured, controls)
-        runs = _runs(rows)
-        asked |= {row["budget"] for run in runs for row in run}
-        for place, value in ((left, "tokens_mean"), (right, "accuracy")):
-            _lines(place, runs, value, name, look)
-    ends = [min(asked) / 1.1, max(asked) * 1.1]
-    left.plot(ends, ends, color=NOTE, linewidth=1.2, linestyle=(0, (1.5, 2.5)), zorder=1, label="asked = used")
-    for place, title in ((left, "Tokens used"), (right, "Accuracy")):
-        _budget_axis(place, sorted(asked), ends)
-        place.set_title(title, loc="left", fontsize=11.5, fontweight="bold", color=INK, pad=8)
-    left.set_yscale("log")
-    left.yaxis.set_minor_locator(_no_ticks())
-    ticks = [t for t in (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096) if left.get_ylim()[0] <= t]
-    ticks = [t for t in ticks if t <= left.get_ylim()[1]]
-    left.yaxis.set_ticks(ticks, [str(t) for t in ticks])
-    right.set_ylim(0, 1)
-    right.yaxis.set_ticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    handles, labels = left.get_legend_handles_labels()
-    look = {"frameon": False, "fontsize": 9, "labelcolor": INK, "handlelength": 2.6}
-    made.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), **look)
-    return save(made, out)
-
-
-def _arm(name: str, before: str, coloured: Sequence[str], controls: Sequence[str]) -> dict[str, Any]:
-    if name == before:
-        return {"color": INK, "linestyle": LINES[1], "marker": "s", "linewidth": 1.8}
-    if name in controls:
-        number = list(controls).index(name)
-        return {"color": CONTROL, "linestyle": LINES[1 + number % 3], "marker": "DvXPh"[number % 5], "linewidth": 1.3}
-    colour = ("#0072B2", "#D55E00", "#009E73", "#AA4499")[list(coloured).index(name) % 4]
-    return {"color": colour, "linestyle": "-", "marker": "o^DP"[list(coloured).index(name) % 4], "linewidth": 2.3}
-
-
-def _runs(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """The prompted rows with a budget, sorted by budget, of each run."""
-    runs: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row["method"] == "prompted" and row["budget"] is not None and row["tokens_mean"] is not None:
-            runs.setdefault(row["run"], []).append(row)
-    return [sorted(run, key=lambda row: row["budget"]) for run in runs.values()]
-
-
-def _lines(
-    axes: Any, runs: Sequence[Sequence[Mapping[str, Any]]], value: str, name: str, look: Mapping[str, Any]
-) -> None:
-    if len(runs) > 1:
-        for run in runs:
-            x, y = [row["budget"] for row in run], [row[value] for row in run]
-            axes.plot(x, y, color=look["color"], linewidth=0.8, alpha=0.45)
-    budgets = sorted({row["budget"] for run in runs for row in run})
-    at = [[row for run in runs for row in run if row["budget"] == budget] for budget in budgets]
-    means = [sum(row[value] for row in rows) / len(rows) for rows in at]
-    axes.plot(budgets, means, label=name, markersize=5, **look)
-    ends = [row.get("accuracy_ci95") for run in runs for row in run]
-    if value == "accuracy" and len(runs) == 1 and look["color"] != CONTROL and all(ends):
-        low, high = zip(*ends, strict=True)
-        axes.fill_between(budgets, low, high, color=look["color"], alpha=0.13, linewidth=0)
-
-
-def _budget_axis(axes: Any, asked: Sequence[int], ends: Sequence[float]) -> None:
-    axes.set_xscale("log")
-    axes.set_xlim(*ends)
-    axes.xaxis.set_minor_locator(_no_ticks())
-    shown = asked if len(asked) <= 8 else asked[::-2][::-1]
-    axes.xaxis.set_ticks(list(shown), [str(tick) for tick in shown])
-    axes.set_xlabel("tokens asked for", fontsize=9.5, color=INK)
-    _look(axes)
+def _named(group: Any, series: Sequence[Series]) -> None:
+    """Takes a group's id away; if it is the gid of an artist, the group is told its series and gets its title."""
+    match = re.fullmatch(r"s(\d+)(?:-(marks|boxes|bars)(\d+))?", group.attrib.pop("id", ""))
+    if match is None:
+        return
+    whole = series[int(match[1])]
+    group.set("class", "s")
+    group.set("data-series", whole.name)
+    title = getattr(whole, match[2])[int(match[3])].title if match[2] else ""
+    if title:
+        group.insert(0, child := ElementTree.Element(f"{SVG}title"))
+        child.text = title

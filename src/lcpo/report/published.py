@@ -4,13 +4,13 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from lcpo.report.charts import Mark, Series, Style
+from lcpo.report.plots import Mark, Series, Style
 
 
 def table() -> dict[str, Any]:
     """published.json: source, protocol, points."""
-    found: dict[str, Any] = json.loads((files("lcpo.report") / "published.json").read_text(encoding="utf-8"))
-    return found
+    published: dict[str, Any] = json.loads((files("lcpo.report") / "published.json").read_text(encoding="utf-8"))
+    return published
 
 
 def points(task: str, first: int = 0) -> tuple[Series, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lcpo.errors import TaskError
-from lcpo.report.charts import Axis, Chart, Mark, Series, Style
+from lcpo.report.plots import Axis, Chart, Mark, Series, Style
 
 METRICS, MANIFEST = "metrics.jsonl", "manifest.json"
 POINTS = 120
@@ -59,19 +59,19 @@ def _over_steps(runs: Sequence[Run], field: str, chart: Chart) -> Chart | None:
         marks = curve([(record["step"], record.get(field)) for record in run.records], run.name)
         if marks:
             series.append(Series(run.name, Style(i), marks, dots=len(marks) < 25))
-    if chart.y.log and any(mark.y <= 0 for one in series for mark in one.marks):
+    if chart.y.log and any(mark.y <= 0 for line in series for mark in line.marks):
         chart = replace(chart, y=replace(chart.y, log=False, low=0.0))
     return replace(chart, series=tuple(series)) if series else None
 
 
 def lengths(run: Run, number: int) -> Chart | None:
     """Tokens used in each bin of budgets, step by step: a fan that opens is a dial that forms."""
-    bins = sorted({one["from"] for record in run.records for one in record.get("bins", ())})
+    bins = sorted({each["from"] for record in run.records for each in record.get("bins", ())})
     series = []
     for i, low in enumerate(bins):
-        rows = [(record["step"], one) for record in run.records for one in record["bins"] if one["from"] == low]
-        asked = [one["budget"] for _, one in rows if one["budget"] is not None]
-        marks = curve([(step, one["length"]) for step, one in rows], f"from {low}")
+        rows = [(record["step"], row) for record in run.records for row in record["bins"] if row["from"] == low]
+        asked = [row["budget"] for _, row in rows if row["budget"] is not None]
+        marks = curve([(step, row["length"]) for step, row in rows], f"from {low}")
         if marks and asked:
             name = f"asked for about {sum(asked) / len(asked):.0f}"
             series.append(Series(name, Style(i), marks, dots=len(marks) < 25))
