@@ -18,7 +18,8 @@ from lcpo.cli import cli
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, LcpoError, TaskError
 from lcpo.evaluate.runner import read_samples
-from lcpo.evaluate.setup import LARGE, Options, identity, protocols, run_names, set_up
+from lcpo.evaluate.setup import Options, identity, protocols, run_names, set_up
+from lcpo.measure.files import LARGE
 from lcpo.tasks import TASKS
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "test"

@@ -12,7 +12,7 @@ import pytest
 from lcpo.engines.base import Engine, Generation, Request, sub_seed
 from lcpo.engines.scripted import ScriptedEngine
 from lcpo.errors import ConfigError, EngineError, TaskError
-from lcpo.evaluate.plan import EvaluatedModel, Settings, batches, cells, check, differences, problems_sha256, total
+from lcpo.evaluate.plan import EvaluatedModel, Settings, batches, cells, check, problems_sha256, total
 from lcpo.evaluate.runner import PROGRESS, SAMPLES, finish, read_samples, run, token_texts
 from lcpo.types import Problem
 
@@ -257,11 +257,6 @@ def test_senseless_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="at least one model"):
         check(replace(SETTINGS, subjects=()))
     check(replace(SETTINGS, cap=4, subjects=(replace(SUBJECT, budgets=(), methods=("unlimited",)),)))
-
-
-def test_differences_name_what_changed() -> None:
-    assert differences({"a": 1, "b": [{"c": 2}]}, {"a": 1, "b": [{"c": 3}]}) == ["b[0].c: 2 -> 3"]
-    assert differences({"a": 1}, {"a": 1}) == []
 
 
 def test_token_texts_join_to_the_text_even_where_characters_are_split() -> None:

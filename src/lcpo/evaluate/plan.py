@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -136,23 +136,6 @@ def problems_sha256(problems: Sequence[Problem]) -> str:
     """A hash of the problems: ids, texts and answers, in order."""
     text = json.dumps([asdict(problem) for problem in problems], ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:
-    """Where two settings differ, one `key: old -> new` each."""
-    found: list[str] = []
-    for key in sorted({*old, *new}):
-        a, b, name = old.get(key), new.get(key), f"{where}{key}"
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += differences(a, b, name + ".")
-        elif (
-            isinstance(a, list) and isinstance(b, list) and len(a) == len(b) and all(isinstance(x, dict) for x in a + b)
-        ):
-            for i, (x, y) in enumerate(zip(a, b, strict=True)):
-                found += differences(x, y, f"{name}[{i}].")
-        elif a != b:
-            found.append(f"{name}: {a!r} -> {b!r}")
-    return found
 
 
 def check(settings: Settings) -> None:

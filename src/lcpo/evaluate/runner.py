@@ -6,6 +6,7 @@ after each), then results.json and curve.csv. What a batch holds depends on the 
 equals run through.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -17,10 +18,10 @@ from typing import Any
 from lcpo.decode import Ask, Response, Steps, method, together
 from lcpo.engines.base import Engine
 from lcpo.errors import ConfigError, EngineError, TaskError
-from lcpo.evaluate.plan import Batch, Cell, EvaluatedModel, Settings, batches, differences, row_seed, total
+from lcpo.evaluate.plan import Batch, Cell, EvaluatedModel, Settings, batches, row_seed, total
 from lcpo.evaluate.records import Sample
 from lcpo.evaluate.traces import CachingEngine
-from lcpo.measure.files import write_text
+from lcpo.measure.files import LOCK, differences, locked, write_text
 from lcpo.measure.filler import filler_tokens
 from lcpo.measure.manifest import manifest
 from lcpo.measure.progress import Progress
@@ -61,13 +62,15 @@ def run(
     load: makes the engine of a model, called once for each that has work left. Raises ConfigError where `out` is taken
     or holds other settings or another model's samples, TaskError where it cannot be written.
     """
-    state = open_folder(settings, out, resume)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file, and an evaluation goes into a folder; choose another --out")
     plan = list(batches(settings))
-    left = plan[state.batches :]
-    start = sum(len(b.rows) * len(b.cells) for b in plan[: state.batches])
     engine: Engine | None = None
     subject: EvaluatedModel | None = None
-    with Progress("eval", total(settings), start) as progress:
+    with _holding(out), Progress(["eval"], quiet) as progress:
+        state = open_folder(settings, out, resume)
+        left = plan[state.batches :]
+        progress.phase("eval", total(settings), sum(len(b.rows) * len(b.cells) for b in plan[: state.batches]))
         for batch in left:
             if batch.subject != subject:
                 engine, subject = load(batch.subject), batch.subject
@@ -81,9 +84,19 @@ def run(
             state.seconds += time.monotonic() - began
             state.cpu_seconds += time.process_time() - cpu
             append(out, state, samples)
-            if not quiet:
-                progress.add(len(samples), batch.subject.run)
+            progress.add(len(samples), batch.subject.run)
     return state
+
+
+@contextlib.contextmanager
+def _holding(out: Path) -> Iterator[None]:
+    """The folder of an evaluation, made and locked. Raises TaskError where it cannot be written."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(out))
+        except OSError as error:
+            raise TaskError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
+        yield
 
 
 def check_engine(subject: EvaluatedModel, engine: Engine) -> None:
@@ -110,12 +123,10 @@ def check_served(state: State, subject: EvaluatedModel, engine: Engine, out: Pat
 
 def open_folder(settings: Settings, out: Path, resume: bool) -> State:
     """The state of `out`, made if it is new; samples that are not marked as done are cut off."""
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file, and an evaluation goes into a folder; choose another --out")
     marker = out / PROGRESS
     state = State(**json.loads(marker.read_text(encoding="utf-8"))) if marker.exists() else None
     if state is None or state.batches == 0:
-        if state is None and out.exists() and any(out.iterdir()):
+        if state is None and any(path.name != LOCK for path in out.iterdir()):
             raise ConfigError(f"{out} is not empty and holds no evaluation; choose another --out")
         try:
             out.mkdir(parents=True, exist_ok=True)

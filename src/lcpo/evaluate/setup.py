@@ -2,10 +2,8 @@
 defaults.
 """
 
-import hashlib
-import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -18,6 +16,7 @@ from lcpo.decode import method
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, TaskError, unknown
 from lcpo.evaluate.plan import EvaluatedModel, Settings, check, problems_sha256
+from lcpo.measure.files import model_sha256
 from lcpo.tasks.base import Loaded, Split, Task
 from lcpo.tasks.columns import parse as parse_columns
 from lcpo.types import Kind
@@ -29,9 +28,6 @@ ALL = ("prompted", "unlimited", "truncate", "s1", "s1_fair", "direct", "majority
 """What `--methods all` means: those that make sense for any model with thoughts."""
 ALL_OF_A_SERVER = ("prompted", "unlimited", "majority", "chat")
 """The same for a server, of which nobody knows whether it goes on with a given beginning."""
-LARGE = 200_000_000
-"""Bytes from which on a file of a model is not hashed whole but in BLOCKS blocks of BLOCK bytes."""
-BLOCKS, BLOCK = 64, 2**20
 
 
 @dataclass(frozen=True)
@@ -240,31 +236,7 @@ def _own_task(task: Task, sources: Sequence[ModelSource]) -> bool:
 
 
 def identity(source: ModelSource) -> str:
-    """What tells this model's weights from others: a hash of its files, of large ones of their size and some blocks.
-
-    .bin files count where there are no .safetensors: beside those nobody reads them. Of a hub id or a server it is the
-    name.
-    """
+    """What tells this model's weights from others: a hash of its files; of a hub id or a server it is the name."""
     if source.kind in ("hub", "server"):
         return source.path
-    files = [path for path in sorted(Path(source.path).iterdir()) if path.is_file()]
-    safe = any(path.suffix == ".safetensors" for path in files)
-    digest = hashlib.sha256()
-    for path in files:
-        if path.suffix in (".json", ".jinja", ".safetensors", ".model", ".txt") or (path.suffix == ".bin" and not safe):
-            digest.update(json.dumps([path.name, path.stat().st_size]).encode())
-            for part in _parts(path):
-                digest.update(part)
-    return "sha256:" + digest.hexdigest()
-
-
-def _parts(path: Path) -> Iterator[bytes]:
-    """What of a file is hashed: all of it, or of a large one evenly spaced blocks, the first and the last included."""
-    size = path.stat().st_size
-    if size < LARGE:
-        yield path.read_bytes()
-        return
-    with path.open("rb") as file:
-        for i in range(BLOCKS):
-            file.seek(i * (size - BLOCK) // (BLOCKS - 1))
-            yield file.read(BLOCK)
+    return "sha256:" + model_sha256(Path(source.path))

@@ -1,14 +1,24 @@
-"""Files that are written whole or not at all, and hashes of what they hold."""
+"""Files and folders that are written whole or not at all, locked while written, compared, and told apart by a hash."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lcpo.errors import EngineError
+from lcpo.errors import ConfigError, EngineError
+
+LOCK = ".lock"
+"""The file by which a process holds a run or evaluation folder."""
+LARGE, BLOCKS, BLOCK = 200_000_000, 64, 2**20
+"""Files of so many bytes and more are hashed by so many evenly spaced blocks of so many bytes."""
+_FAILED_WRITES = ("PytorchStreamWriter failed", "unexpected pos", "file write failed", "I/O error", "No space left")
+"""What torch and safetensors say where a write fails; they raise neither OSError nor a class of their own for it."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -27,13 +37,26 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Writes a folder whole: `write` fills one beside it, which then takes its place."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    write(part)
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
+
+
 @contextlib.contextmanager
 def writing(what: str) -> Iterator[None]:
     """Turns a failed write below into one line that says what failed and that nothing before it is lost."""
+    safetensors = sys.modules.get("safetensors")
+    errors = (OSError, RuntimeError, *([safetensors.SafetensorError] if safetensors else []))
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        if not _is_write_error(error):
+    except errors as error:
+        if not isinstance(error, OSError) and not any(said in str(error) for said in _FAILED_WRITES):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise EngineError(
@@ -41,16 +64,68 @@ def writing(what: str) -> Iterator[None]:
         ) from None
 
 
-def _is_write_error(error: BaseException) -> bool:
-    return isinstance(error, OSError) or "writ" in str(error).lower() or "serializ" in str(error).lower()
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a folder for this process, until it ends in whatever way. Raises ConfigError where another one holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    with contextlib.ExitStack() as opened:
+        while True:
+            file = opened.enter_context(path.open("a"))
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigError(
+                    f"another process is writing into {folder}; let it end, or choose another folder with --out"
+                ) from None
+            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                break  # else the holder before us removed the file that we had opened
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
-def weights_sha256(folder: Path) -> str | None:
-    """SHA-256 over the weight files of a model folder; None where it holds none."""
-    files = sorted(folder.glob("*.safetensors"))
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:
+    """Where two nested tables differ, one `key: old -> new` each."""
+    found: list[str] = []
+    for key in sorted({*old, *new}):
+        a, b, name = old.get(key), new.get(key), f"{where}{key}"
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, name + ".")
+        elif (
+            isinstance(a, list) and isinstance(b, list) and len(a) == len(b) and all(isinstance(x, dict) for x in a + b)
+        ):
+            for i, (x, y) in enumerate(zip(a, b, strict=True)):
+                found += differences(x, y, f"{name}[{i}].")
+        elif a != b:
+            found.append(f"{name}: {a!r} -> {b!r}")
+    return found
+
+
+def model_sha256(folder: Path) -> str:
+    """What tells a model folder from others: a hash of its files, of large ones of their size and some blocks.
+
+    .bin files count where there are no .safetensors: beside those nobody reads them.
+    """
+    paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    safe = any(path.suffix == ".safetensors" for path in paths)
     digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(2**22):
-                digest.update(block)
-    return digest.hexdigest() if files else None
+    for path in paths:
+        if path.suffix in (".json", ".jinja", ".safetensors", ".model", ".txt") or (path.suffix == ".bin" and not safe):
+            digest.update(json.dumps([path.name, path.stat().st_size]).encode())
+            for part in _parts(path):
+                digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    """What of a file is hashed: all of it, or of a large one evenly spaced blocks, the first and the last included."""
+    size = path.stat().st_size
+    if size < LARGE:
+        yield path.read_bytes()
+        return
+    with path.open("rb") as file:
+        for i in range(BLOCKS):
+            file.seek(i * (size - BLOCK) // (BLOCKS - 1))
+            yield file.read(BLOCK)

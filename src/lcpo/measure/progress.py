@@ -1,12 +1,12 @@
-"""Progress with time left, on stderr: a bar on a terminal, plain lines in a log."""
+"""Progress in named phases, on stderr: a bar on a terminal, plain lines in a log, with rate and time left."""
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
-LOG_EVERY = 15.0
-"""Seconds between two lines in a log."""
+FIRST, EVERY = 3.0, 15.0
+"""Seconds to the first line of a phase in a log, and between two."""
 
 
 def duration(seconds: float) -> str:
@@ -20,46 +20,77 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Counts done units; `start` are those done before (they do not count for the speed)."""
+    """Where a piece of work is: `phases` in order, each with units that are counted. A quiet one shows nothing."""
 
-    def __init__(self, what: str, total: int, start: int = 0) -> None:
-        self.what, self.total, self.start, self.done = what, total, start, start
+    def __init__(self, phases: Sequence[str], quiet: bool = False) -> None:
+        self.phases, self.quiet = list(phases), quiet
+        self.title, self.total, self.start, self.done = "", 0, 0, 0
         self.began = self.said = time.monotonic()
-        self._bar: object | None = None
+        self._bars: Any = None
+        self._bar: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self.quiet:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
+            from rich.progress import Progress as Bars
 
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._rich = Bar(*columns, console=Console(stderr=True))
-            self._rich.start()
-            self._bar = self._rich.add_task(self.what, total=self.total, completed=self.start)
+            self._bars = Bars(*columns, TextColumn("{task.fields[says]}"), console=Console(stderr=True))
+            self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._rich.stop()
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
 
-    def add(self, count: int, note: str = "") -> None:
-        """`count` more are done."""
-        self.done += count
-        if self._bar is not None:
-            self._rich.update(self._bar, completed=self.done, description=f"{self.what} {note}".strip())  # type: ignore[arg-type]
+    def phase(self, name: str, total: int, start: int = 0) -> None:
+        """Begins a phase of `total` units; `start` of them were done before and do not count for the speed."""
+        number = f"{self.phases.index(name) + 1}/{len(self.phases)} " if len(self.phases) > 1 else ""
+        self.title, self.total, self.start, self.done = f"{number}{name}", total, start, start
+        self.began = time.monotonic()
+        self.said = self.began - EVERY + FIRST
+        if self._bars is not None:
+            if self._bar is not None:
+                self._bars.stop_task(self._bar)
+            self._bar = self._bars.add_task(self.title, total=total, completed=start, says="")
+        elif number:
+            self.note(f"{self.title}: {start:,} of {total:,} done")
+
+    def add(self, count: int, says: str = "") -> None:
+        """`count` more units are done; `says` is what there is to say of them."""
+        self.update(self.done + count, says)
+
+    def update(self, done: int, says: str = "") -> None:
+        """`done` units of this phase are done, those before it included."""
+        self.done = done
+        if self._bars is not None:
+            self._bars.update(self._bar, completed=done, says=f"{self._rate()} {says}")
             return
         now = time.monotonic()
-        if now - self.said >= LOG_EVERY or self.done >= self.total:
+        if now - self.said >= EVERY or done >= self.total:
             self.said = now
-            print(
-                f"{self.what}: {self.done}/{self.total}, {self.left(now)} {note}".rstrip(), file=sys.stderr, flush=True
-            )
+            self.note("  ".join(filter(None, (f"{self.title}: {done:,}/{self.total:,}", says, self._left()))))
 
-    def left(self, now: float) -> str:
-        """Time left at the speed so far, or the time it took."""
-        spent = now - self.began
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        if self.quiet:
+            return
+        if self._bars is not None:
+            self._bars.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _rate(self) -> str:
+        spent = time.monotonic() - self.began
+        speed = (self.done - self.start) / max(spent, 1e-9)
+        return f"{speed:.3g}/s" if speed >= 1 or not speed else f"{1 / speed:.3g} s each"
+
+    def _left(self) -> str:
+        """Rate and time left at the speed so far, or the time it took."""
+        spent = time.monotonic() - self.began
         if self.done >= self.total:
             return f"done in {duration(spent)}"
-        speed = (self.done - self.start) / max(spent, 1e-9)
-        return f"{duration((self.total - self.done) / speed)} left" if speed > 0 else "time left unknown"
+        if self.done <= self.start:
+            return "time left unknown"
+        return f"{self._rate()}, {duration((self.total - self.done) * spent / (self.done - self.start))} left"

@@ -268,20 +268,12 @@ def same_recipe(run: Path, recipe: Recipe, resume: bool) -> None:
     if not resume or not path.exists():
         return
     started = parse_recipe(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-    old, new = tomllib.loads(started.toml()), tomllib.loads(recipe.toml())
-    for where, before, now in _differences(old, new, ""):
+    changed = files.differences(tomllib.loads(started.toml()), tomllib.loads(recipe.toml()))
+    if changed:
         raise ConfigError(
-            f"{run} was started with {where} = {before!r}, now it is {now!r}; resume with the same settings, or start "
+            f"{run} was started with other settings: {'; '.join(changed[:3])}; resume with the same, or start "
             "anew with another --out"
         )
-
-
-def _differences(old: Any, new: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(old.keys() | new.keys()):
-            yield from _differences(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))
-    elif old != new:
-        yield where, old, new
 
 
 def _write_start(made: Plan, base: str, from_step: int) -> None:
@@ -293,7 +285,7 @@ def _write_start(made: Plan, base: str, from_step: int) -> None:
         "sha256": dict(made.loaded.sha256),
     }
     folder = Path(base)
-    weights = files.weights_sha256(folder) if folder.is_dir() else None
+    weights = files.model_sha256(folder) if folder.is_dir() else None
     model = {"source": made.recipe.model, "sha256": weights, "warm_start": made.recipe.hindsight is not None}
     if from_step and path.exists():
         _same_inputs(made.run, _read_json(path), found, model)
