@@ -211,7 +211,7 @@ def main() -> None:
     sorts = sorts_of(given)
     by_loop([Response("\\boxed{x+1}", "1+x")])
     start = time.perf_counter()
-    workers.shared().run(workers.Job(("x+1",), "1+x", "box", 60.0))
+    workers.shared().run(workers.Job(((("x+1", "", ()), ("1+x", "", ())),), "1+x", 60.0))
     start_seconds = time.perf_counter() - start
     made = [compare(sort, responses) for sort, responses in sorts.items()]
     show(made, bool(given.rollouts), start_seconds)

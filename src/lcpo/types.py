@@ -98,11 +98,15 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Grade:
-    """Right or wrong, and why. answer is None when the text holds no answer (counted by itself, and wrong)."""
+    """Right or wrong, and why. answer is None when the text holds no answer (counted by itself, and wrong).
+
+    failed: the grader gave no verdict (it passed its deadline, or died, twice); correct is False and nobody knows.
+    """
 
     correct: bool
     answer: str | None
     reason: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)

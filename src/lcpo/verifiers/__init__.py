@@ -6,9 +6,13 @@ are kept, since the rollouts of a group repeat answers.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
+from math import isfinite
+from numbers import Integral, Real
 from types import MappingProxyType
-from typing import get_args
+from typing import Any, get_args
 
 from lcpo.errors import ConfigError, unknown
 from lcpo.thinking import Thinking, split_text
@@ -16,6 +20,7 @@ from lcpo.types import Grade
 from lcpo.verifiers import choice, exact, math, pool
 from lcpo.verifiers.box import Box
 
+Gold = str | int | float | Decimal | Fraction
 Verifier = Callable[[str, tuple[str, ...], Box, float], Grade | pool.Job]
 """(what follows the thought, golds, box, deadline in seconds) -> the grade, or the job that will decide it."""
 
@@ -29,7 +34,7 @@ KEPT = 65536
 
 def grade(
     text: str,
-    gold: str | Sequence[str],
+    gold: Gold | Sequence[Gold],
     verifier: str = "math",
     deadline: float = 5.0,
     thinking: Thinking = "auto",
@@ -48,7 +53,7 @@ def grade(
 
 def grade_many(
     texts: Sequence[str],
-    golds: Iterable[str | Sequence[str]],
+    golds: Iterable[Gold | Sequence[Gold]],
     verifier: str = "math",
     deadline: float = 5.0,
     thinking: Thinking = "auto",
@@ -90,19 +95,85 @@ def _look(
     return VERIFIERS[verifier](answer, golds, box, deadline)
 
 
-def _golds(gold: str | Sequence[str]) -> tuple[str, ...]:
-    """Golds as a tuple of texts with something in them."""
-    golds = (gold,) if isinstance(gold, str) else tuple(gold)
-    if not golds or not all(isinstance(g, str) and g.strip() for g in golds):
-        raise ConfigError(f"a gold answer is a text (or several), given {gold!r}; drop problems without one")
-    return golds
+def _golds(gold: Gold | Sequence[Gold]) -> tuple[str, ...]:
+    """Golds as a tuple of texts with something in them; numbers as they are written."""
+    golds = (
+        [gold] if isinstance(gold, str) or not isinstance(gold, Iterable) or isinstance(gold, Mapping) else list(gold)
+    )
+    if not golds:
+        raise ConfigError("there is no gold answer; drop problems without one")
+    return tuple(map(_gold, golds))
+
+
+def _gold(gold: Any) -> str:
+    """One gold as a text. Raises ConfigError for what is neither text nor a finite number."""
+    if isinstance(gold, str) and gold.strip():
+        return gold
+    if isinstance(gold, Integral) and not isinstance(gold, bool):
+        return str(int(gold))
+    if isinstance(gold, Fraction):
+        return str(gold)
+    if isinstance(gold, (Real, Decimal)) and not isinstance(gold, bool) and isfinite(gold):
+        return str(gold) if isinstance(gold, Decimal) else repr(float(gold)).removesuffix(".0")
+    raise ConfigError(f"a gold answer is a text or a number (or several), given {gold!r}; drop problems without one")
+
+
+def check_gold(gold: Any, verifier: str = "math") -> str | None:
+    """What is wrong with a gold, in one line, for whoever reads data; None where it can be graded against."""
+    try:
+        text = _gold(gold)
+    except ConfigError as error:
+        return str(error)
+    if verifier not in VERIFIERS:
+        raise unknown("verifier", verifier, VERIFIERS)
+    return math.unreadable(text) if verifier == "math" else None
+
+
+def group_answers(answers: Sequence[str | None], verifier: str = "math", deadline: float = 5.0) -> list[int | None]:
+    """For each answer the place of the first one that it equals (its own, if none does); None stays None.
+
+    Answers as `Grade.answer` has them; the verifier decides what is equal, so 1/2, 0.5 and \\frac{1}{2} are one vote.
+    """
+    firsts: list[int] = []
+    groups: list[int | None] = []
+    for place, answer in enumerate(answers):
+        if answer is None or not answer.strip():
+            groups.append(None)
+            continue
+        same = next((first for first in firsts if _equal(answers[first], answer, verifier, deadline)), place)
+        firsts += [place] if same == place else []
+        groups.append(same)
+    return groups
+
+
+def _equal(one: str | None, other: str, verifier: str, deadline: float) -> bool:
+    """Whether two answers are one to a verifier, either of them taken as the gold."""
+    if one is None or one.strip() == other.strip():
+        return one is not None
+    boxed = [(f"\\boxed{{{other}}}", one), (f"\\boxed{{{one}}}", other)]
+    return any(grade(text, gold, verifier, deadline, thinking=False).correct for text, gold in boxed)
+
+
+def _decide(job: pool.Job) -> Grade:
+    """The algebra's verdict, tried once more where it failed."""
+    try:
+        return _kept(job)
+    except _Failed:
+        reply = pool.shared().run(job)
+        return Grade(reply.right, job.answer, reply.reason, reply.failed)
+
+
+class _Failed(Exception):
+    """No verdict."""
 
 
 @lru_cache(maxsize=KEPT)
-def _decide(job: pool.Job) -> Grade:
-    """The algebra's verdict, kept."""
+def _kept(job: pool.Job) -> Grade:
+    """The algebra's verdict; raises _Failed where it came to none, so that nothing is kept."""
     reply = pool.shared().run(job)
-    return Grade(reply.right, reply.answer, reply.reason)
+    if reply.failed:
+        raise _Failed(reply.reason)
+    return Grade(reply.right, job.answer, reply.reason)
 
 
-__all__ = ["VERIFIERS", "Box", "Grade", "Verifier", "grade", "grade_many"]
+__all__ = ["VERIFIERS", "Box", "Gold", "Grade", "Verifier", "check_gold", "grade", "grade_many", "group_answers"]

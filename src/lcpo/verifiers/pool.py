@@ -14,42 +14,47 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lcpo.errors import EngineError
 
 START_SECONDS = 120.0
 """How long a worker may take to import math-verify (a second on an idle machine) before it counts as broken."""
+WALL_PER_CPU = 20.0
+"""Seconds on the clock that a second of computing may take on a busy machine."""
 GRACE_SECONDS = 10.0
-"""How long past a deadline a worker may take to say so (it takes milliseconds) before it is killed from outside."""
+"""How long past that a worker may take to say so (it takes milliseconds) before it is killed from outside."""
 MEMORY_BYTES = 2 << 30
 """Address space of a worker; an answer that needs more is wrong."""
 JOBS_PER_WORKER = 50_000
 """After so many jobs a worker is replaced: symbolic algebra keeps caches."""
 
 
+Form = tuple[str, str, tuple["Form", ...]]
+"""An answer as the algebra gets it: its LaTeX, how its members stand together ("" for one value), the members."""
+
+
 @dataclass(frozen=True)
 class Job:
-    """One question to the algebra: does answer equal one of the golds? Hashable, so that verdicts can be kept.
+    """One question to the algebra: is one of the pairs (gold, answer) equal? Hashable, so that verdicts can be kept.
 
-    form: "box", the answer stands alone; "text", it has to be found in a text. deadline: seconds of computing.
+    answer: what the response says, to be shown. deadline: seconds of computing (CPU time).
     """
 
-    golds: tuple[str, ...]
+    pairs: tuple[tuple[Form, Form], ...]
     answer: str
-    form: Literal["box", "text"]
     deadline: float
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a job: right or not, the answer that was found (None: none), and why if there was no verdict."""
+    """What came of a job: right or not, and why; failed: no verdict, it passed its deadline or the worker died."""
 
     right: bool
-    answer: str | None
     reason: str
+    failed: bool = False
 
 
 class _Gone(Exception):
@@ -84,25 +89,22 @@ class _Worker:
             ) from None
 
     def run(self, job: Job) -> Reply:
-        """The reply to a job, at the latest GRACE_SECONDS after its deadline; raises _Gone when the worker is lost."""
+        """The reply to a job, late or dead ones as failed; raises _Gone when the worker is lost."""
         self.jobs += 1
         while self._waiting(0):  # a server that was ended while idle has a successor, which said so
             self._read(0)
-        self._write({"id": self.jobs, **asdict(job)})
-        end = time.monotonic() + job.deadline + GRACE_SECONDS
+        self._write({"id": self.jobs, "pairs": job.pairs, "deadline": job.deadline})
+        end = time.monotonic() + WALL_PER_CPU * job.deadline + GRACE_SECONDS
         said = self._read(end - time.monotonic())
         while said.get("id", self.jobs) != self.jobs:
             said = self._read(end - time.monotonic())
-        answer = job.answer if job.form == "box" else None
         if "ready" in said:
-            late = said["ended"] == signal.SIGALRM
+            late = said["ended"] == signal.SIGPROF
             how = f"past the deadline of {job.deadline:g} s" if late else f"the algebra died of signal {said['ended']}"
-            return Reply(False, answer, how)
+            return Reply(False, how, failed=True)
         if "error" in said:
-            return Reply(False, answer, f"the algebra raised {said['error']}")
-        if said["answer"] is None:
-            return Reply(False, None, "no answer: nothing in the text reads as one")
-        return Reply(said["right"], said["answer"], "equal by algebra" if said["right"] else "different by algebra")
+            return Reply(False, f"the algebra raised {said['error']}")
+        return Reply(said["right"], "equal by algebra" if said["right"] else "different by algebra")
 
     def _write(self, message: dict[str, Any]) -> None:
         """Sends one line; raises _Gone when nobody reads any more."""
@@ -168,7 +170,7 @@ class Pool:
             reply = worker.run(job)
         except _Gone:
             self._drop(worker)
-            return Reply(False, job.answer if job.form == "box" else None, "the algebra died")
+            return Reply(False, "the algebra died", failed=True)
         except BaseException:  # Ctrl-C in between: its pipe may hold half a reply
             self._drop(worker)
             raise

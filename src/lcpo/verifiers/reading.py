@@ -1,0 +1,401 @@
+r"""A cleaned answer taken apart: a number with its unit, a list of answers, `name = value`, words, or an expression.
+
+What cannot be read stays what it is: unequal to everything but the same text.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+
+from lcpo.verifiers import units
+from lcpo.verifiers.numbers import Number, number
+from lcpo.verifiers.units import Unit
+from lcpo.verifiers.words import ABOUT, SCALE
+
+Kind = str
+"""How members stand together: ",", "and", "or" (bare), "{}", "()", "(]", "[)", "[]", ":" (a ratio), "" (one value)."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """text: what is compared letter by letter. latex: what algebra may read, "" where nothing may.
+
+    name: x of x=5. equation: the whole of an equation that has no name on its left. condition: what was said beside it
+    ("for all real x"). label: C of "(C) 12".
+    """
+
+    text: str
+    latex: str = ""
+    number: Number | None = None
+    unit: Unit = units.NONE
+    kind: Kind = ""
+    members: tuple["Answer", ...] = ()
+    name: str = ""
+    equation: str = ""
+    condition: str = ""
+    label: str = ""
+    words: bool = False
+
+
+_WORD = re.compile(r'"([^"]*)"')
+_WORDS_ALONE = re.compile(r'(?:"[^"]*"|[\s.,()!-])+')
+_SAME_WORDS = (
+    (re.compile(r"(?:there (?:is|are) )?no (?:(?:real|integer|positive) )*solutions?(?: exists?)?|(?:the )?empty set"),
+     r"\emptyset"),
+    (re.compile(r"infinit[ey]|infinitely many(?: solutions)?"), r"\infty"),
+    (re.compile(r"(?:the )?(?:set of )?(?:all |any )?reals?(?: numbers?)?"), r"\mathbb{R}"),
+    (re.compile(r"(?:the )?(?:set of )?all integers"), r"\mathbb{Z}"),
+    (re.compile(r"dne|does not exist|doesn't exist"), "dne"),
+)  # fmt: skip
+_BRACKETS = (("\\{", "\\}"), ("\\langle", "\\rangle"), ("(", ")"), ("(", "]"), ("[", ")"), ("[", "]"))
+_LETTER = r"(?:\\?[A-Za-z]+'*(?:\s*_\s*(?:\{[^{}]*\}|\w))?)"
+_NAME = re.compile(
+    rf"(?:{_LETTER}(?:\^\{{-1\}})?(?:\([^()=]*\))?|\({_LETTER}(?:\s*,\s*{_LETTER})+\)|(?:m\s*)?\\angle\s*[A-Z]+"
+    r"|\\(?:overline|vec|bar|hat)\{[^{}]*\}|\|[A-Z]{1,2}\||[A-Z]{2,3}|" + r'(?:"[^"]*"[\s-]*)+(?:\([^()=]*\))?)'
+)
+_RELATION = re.compile(r"<|>|\\(?:le|ge|ne|in|notin|equiv|subset|subseteq|to|sim|mid|Rightarrow)(?![A-Za-z])|\\approx")
+_CONDITION = re.compile(
+    r'[,;]?\s*\(?\s*(?:"for"\s*"(?:all|every|any|each)"(?:\s*"[a-z]+")*(?:\s*[A-Za-z](?:\s*\\in\s*\\mathbb\{[A-Z]\})?)?'
+    r'(?:\s*"(?:is|an?|integer|real|number|positive|natural)")*|"(?:where|with)"[^?]*)\s*\)?$|[,;]\s*\(?[A-Za-z]\s*'
+    r"(?:\\in\s*\\mathbb\{[A-Z]\}(?:\s*\^\{?\+\}?)?|\\ne\s*[-\w.]+)\)?$"
+)
+_CLOCK = re.compile(r"([01]?\d|2[0-4]):[0-5]\d")
+_UNIT_LETTER = re.compile(r"(?<=[\d}])\s*(?:m\s*/\s*s|(?<=[\d}\s])m|(?<=\s)[sghLJNWVAK])(?:\s*\^\s*\{?[23]\}?)?$")
+
+
+@lru_cache(maxsize=65536)
+def read(text: str) -> Answer:
+    """A cleaned answer (see normalise.clean), taken apart."""
+    plain = number(text)
+    if plain is not None:
+        return Answer(text, _latex(plain), plain)
+    answer = _read(text)
+    return replace(answer, text=_squeezed(answer.text if answer.words else text))
+
+
+def _squeezed(text: str) -> str:
+    """A text without the spaces that part nothing; words without quotes and case."""
+    text = _WORD.sub(lambda m: f" {m[1].casefold()} ", text)
+    text = re.sub(r"(?<![A-Za-z0-9]) +| +(?![A-Za-z0-9])", "", text.strip())
+    return re.sub(r"^(?:the|an?) (?=\w{2})", "", text)
+
+
+def _latex(value: Number) -> str:
+    """A number as algebra reads it."""
+    fraction, sign = value.value / 100 if value.percent else value.value, "-" if value.value < 0 else ""
+    top, low = abs(fraction.numerator), fraction.denominator
+    if value.places and not value.percent:
+        digits = str(top * 10**value.places // low).rjust(value.places + 1, "0")
+        return f"{sign}{digits[: -value.places]}.{digits[-value.places :]}"
+    return f"{sign}{top}" if low == 1 else f"{sign}\\frac{{{top}}}{{{low}}}"
+
+
+def _read(text: str) -> Answer:
+    text = re.sub(r'\(?\s*(?:"in"\s*)?"base"[\s-]*(\d+)\s*\)?$', r"_{\1}", text)
+    text = re.sub(r"(\d)\s*(?:\^\s*\{?)?\s*\"(?:st|nd|rd|th)\"\}?$", r"\1", text)
+    text = re.sub(r'\(?\s*(?:"rounded"\s*)?"to"\s*"the"\s*"nearest".*$|\(?\s*"rounded".*$', "", text).strip()
+    if not text or re.search(r'\d\s*(?:"(?:remainder|rem|r|R)"|[Rr])\s*\d', text):
+        return Answer(text)
+    label = re.match(r'"?\(\s*"?([A-J])"?\s*\)"?[\s.:]+(?=[^\s=+*/^-])', text)
+    if label:
+        return replace(_read(text[label.end() :].strip()), label=label[1])
+    if _WORDS_ALONE.fullmatch(text) and _WORD.search(text):
+        return _of_words(text)
+    lead = re.match(r'((?:"[^"]*"[\s-]*)+):\s*(?=\S)', text)
+    if lead and units.unit(lead[1]) is not None:
+        return _read(text[lead.end() :])
+    condition = _CONDITION.search(text)
+    if condition and condition.start() > 0:
+        kept = _read(text[: condition.start()].strip())
+        said = _squeezed(condition[0].strip(" ,;()"))
+        loose = kept.number is None or said.startswith("for")
+        return replace(kept, condition=said) if loose else Answer(text)
+    return _approximated(text)
+
+
+def _of_words(text: str) -> Answer:
+    """Words alone: a number in words, one of a few phrases with a sign of their own, a list, or just words."""
+    words = _WORD.findall(text)
+    if "(" not in text:
+        said = units.spoken(words)
+        if said is not None:
+            unit = units.unit(" ".join(f'"{word}"' for word in words[said[1] :]))
+            if unit is not None:
+                return Answer(text, _latex(Number(said[0])), Number(said[0]), unit)
+    phrase = " ".join(words).casefold()
+    for pattern, sign in _SAME_WORDS:
+        if pattern.fullmatch(phrase):
+            return Answer(sign, sign, words=True)
+    if len(words) == 1 and len(phrase) == 1:
+        return Answer(phrase.upper(), phrase, words=True)
+    kind, parts = _split(text)
+    if len(parts) > 1 and all(_WORD.search(part) for part in parts):
+        return Answer(text, kind=kind, members=tuple(read(part) for part in parts), words=True)
+    return Answer(text, words=True)
+
+
+def _approximated(text: str) -> Answer:
+    r"""The exact side of 2\sqrt{5} \approx 4.47; the other side where only a name, or nothing, stands before it."""
+    sides = [side.strip() for side in re.split(r"\\approx(?![A-Za-z])", text)]
+    if len(sides) == 1:
+        return _structured(text)
+    if not sides[0]:
+        return _approximated("\\approx".join(sides[1:]))
+    if _NAME.fullmatch(sides[0]):
+        return replace(_structured(sides[-1]), name=_named(sides[0]))
+    return _structured(sides[0])
+
+
+def _structured(text: str) -> Answer:
+    """A text as an equation, a list, or one thing."""
+    whole = _single(text)
+    if whole is not None:
+        return whole
+    kind, parts = _split(text)
+    named = re.match(rf"({_NAME.pattern})\s*(?:=|\\in(?![A-Za-z]))\s*", text)
+    if named and "=" not in text[named.end() :] and (named[0].rstrip()[-1] == "=" or _is_set(text[named.end() :])):
+        rest = _structured(text[named.end() :])
+        return replace(rest, name=_named(named[1]))
+    if len(parts) > 1:
+        return _listed(text, kind, parts)
+    if "=" in text and "\\begin" not in text:
+        return _equation(text)
+    for left, right in _BRACKETS:
+        if text.startswith(left) and text.endswith(right) and _encloses(text, len(left), len(right)):
+            return _bracketed(text, left, right)
+    return _one(text)
+
+
+def _is_set(text: str) -> bool:
+    return text.startswith(("\\{", "(", "["))
+
+
+def _single(text: str) -> Answer | None:
+    """A number with what stands around it, also over several units: 3 hours 20 minutes."""
+    if not ('"' in text or "^\\circ" in text or _UNIT_LETTER.search(text)):
+        return None
+    found = _one(text)
+    return found if found.number is not None else _compound(text)
+
+
+def _compound(text: str) -> Answer | None:
+    """Two or more quantities of one kind, each smaller than the one before, as their sum; else None."""
+    parts = re.findall(r'([\d.,/ ]*\d)\s*("[^"]*")(?:\s*(?:,|"and")*\s*)', text)
+    if len(parts) < 2 or re.sub(r'[\d.,/ ]*\d\s*"[^"]*"(?:\s*(?:,|"and")*\s*)', "", text).strip():
+        return None
+    total, sizes, kinds = Fraction(0), [], set()
+    for digits, word in parts:
+        value, unit = number(digits.strip()), units.unit(word)
+        if value is None or unit is None or len(unit.of) != 1:
+            return None
+        total += value.value * unit.size
+        sizes.append(unit.size)
+        kinds.add(unit.of)
+    if len(kinds) > 1 or sizes != sorted(set(sizes), reverse=True):
+        return None
+    return Answer(text, "", Number(total), Unit(kinds.pop(), Fraction(1), frozenset({-1})))
+
+
+def _listed(text: str, kind: Kind, parts: list[str]) -> Answer:
+    """A list of answers without brackets; x=2, 3 names both."""
+    members = [read(part) for part in parts]
+    return Answer(text, text if all(m.latex for m in members) else "", kind=kind, members=tuple(members))
+
+
+def _bracketed(text: str, left: str, right: str) -> Answer:
+    """A set, a tuple, an interval; one value in round brackets is the value."""
+    inside = text[len(left) : -len(right)].strip()
+    built = re.fullmatch(rf"({_LETTER})\s*(?:\\in\s*\\mathbb\{{R\}}\s*)?(?:\\mid|\||:)\s*(.+)", inside)
+    if left == "\\{" and built and _RELATION.search(built[2]):
+        return _structured(built[2].strip())
+    kind = {"\\{": "{", "\\langle": "("}.get(left, left) + {"\\}": "}", "\\rangle": ")"}.get(right, right)
+    _, parts = _split(inside, bracketed=True)
+    if len(parts) == 1:
+        inner = read(inside)
+        if kind == "()":
+            return inner if not inner.unit.of else Answer(text)
+        return Answer(text, text if inner.latex else "", kind=kind, members=(inner,))
+    members = [read(part) for part in parts]
+    if not all(parts) or not all(m.latex or m.words for m in members):
+        return Answer(text)
+    latex = text if all(m.latex for m in members) and left != "\\langle" else ""
+    return Answer(text, latex, kind=kind, members=tuple(members))
+
+
+def _split(text: str, bracketed: bool = False) -> tuple[Kind, list[str]]:
+    """A text cut at its outermost commas, semicolons, "and" and "or"; one part where its brackets do not close.
+
+    Outside brackets a comma before exactly three digits belongs to a number.
+    """
+    depth, parts, start, kind, i = 0, [], 0, ",", 0
+    joint = re.compile(r'\s*,?\s*(?:"(and|or|And|Or)"|\\(?:text\{)?(land|lor)\}?)\s*')
+    while i < len(text):
+        char = text[i]
+        if char == "\\" and text[i + 1 : i + 2] in tuple("{}[]()"):
+            depth += (text[i + 1] == "{") - (text[i + 1] == "}")
+            i += 2
+            continue
+        if text.startswith(("\\begin", "\\langle"), i) or text.startswith(("\\end", "\\rangle"), i):
+            depth += 1 if text.startswith(("\\begin", "\\langle"), i) else -1
+        depth += (char in "([{") - (char in ")]}")
+        if depth < 0:
+            return "", [text]
+        match = joint.match(text, i) if depth == 0 else None
+        thousands = not bracketed and re.match(r"\d{3}(?!\d)", text[i + 1 : i + 5]) and text[i - 1 : i].isdigit()
+        if match:
+            kind = "or" if (match[1] or match[2] or "").casefold() in ("or", "lor") else "and"
+            parts.append(text[start:i].strip())
+            i = start = match.end()
+            continue
+        if char in ",;" and depth == 0 and not thousands:
+            parts.append(text[start:i].strip())
+            start = i + 1
+        i += 1
+    parts.append(text[start:].strip())
+    if depth or len(parts) == 1:
+        return "", [text]
+    return kind, [part for part in parts if part] if kind != "," else parts
+
+
+def _encloses(text: str, left: int, right: int) -> bool:
+    r"""Whether the first and the last bracket of a text belong together: not in (1,2) \cup (3,4)."""
+    depth = 0
+    for char in re.sub(r"\\[{}]", lambda m: m[0][1], text[left : len(text) - right]):
+        depth += (char in "([{") - (char in ")]}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _equation(text: str) -> Answer:
+    """name = value (the last of a chain), a calculation with its result, or an equation that algebra has to compare."""
+    sides = [side.strip() for side in re.split(r"(?<![<>\\!])=", text)]
+    if not all(sides):
+        return Answer(text) if sides[0] or len(sides) != 2 else _structured(sides[1])
+    if _RELATION.search(text):
+        return _one(text)
+    first, last = sides[0], sides[-1]
+    value = _structured(last)
+    if _NAME.fullmatch(first):
+        return replace(value, name=_named(first))
+    whole = _one(text).latex
+    if value.number is not None and _quantity(first, value.number):
+        return replace(value, equation=whole if re.search(r"(?<![\\A-Za-z])[A-Za-z]", first) else "")
+    if _NAME.fullmatch(last) and (other := _structured(first)).number is not None:
+        return replace(other, name=_named(last))
+    if len(sides) > 2:
+        return value
+    return Answer(text, equation=whole)
+
+
+def _named(left: str) -> str:
+    """The name of a value; words ("Area") name nothing that could be compared."""
+    return "" if _WORD.search(left) else left.replace(" ", "")
+
+
+def _quantity(left: str, value: Number) -> bool:
+    """Whether the left side of `left = number` may be what was asked for (a+b, 3+4), and is not to be solved (2x)."""
+    letters = set(re.findall(r"(?<![\\A-Za-z])[A-Za-z]", re.sub(r"_\{?\w+\}?", "", left)))
+    if _WORD.search(left):
+        return units.unit(re.sub(r"[\d\W_]+", " ", left)) is not None and not letters
+    return not letters or (len(letters) > 1 and value.value != 0) or not re.search(r"\d", left)
+
+
+def _one(text: str) -> Answer:
+    """One thing: words before it, the thing, its unit."""
+    body, unit = text, units.NONE
+    while lead := re.match(r'"([^"]*)"[\s:=-]*', body):
+        word = lead[1].casefold()
+        money = units.unit(f'"{word}"')
+        if word not in ABOUT and not (money and money.of and money.of[0][0] in _MONEY):
+            break
+        unit = money if money and word not in ABOUT else unit
+        body = body[lead.end() :].strip()
+    if body.startswith('"'):
+        return _number_words(text, body)
+    if re.match(r"[+-]?\s*\"dollars\"", body):
+        body = re.sub(r'"dollars"\s*', "", body, count=1)
+    body, ending = _ending(body)
+    if ending is None:
+        return Answer(text)
+    scaled = _scale(ending)
+    if scaled is not None:
+        value = number(body)
+        if value is None:
+            return Answer(text)
+        total, tail = Number(value.value * scaled[0]), units.unit(scaled[1])
+        return Answer(text) if tail is None else Answer(text, _latex(total), total, _joined(unit, tail))
+    tail = units.unit(ending)
+    return Answer(text) if tail is None else _valued(text, body, _joined(unit, tail))
+
+
+_MONEY = frozenset({"dollar", "euro", "rupee", "yen", "weight", "won", "gbp"})
+
+
+def _joined(one: Unit, other: Unit) -> Unit:
+    """The unit of a number with words on both sides."""
+    return other if other.of or not one.of else replace(one, sides=other.sides)
+
+
+def _number_words(text: str, body: str) -> Answer:
+    """Words that say a number, then its unit: "twenty" "cents"."""
+    match = re.match(r'(?:"[^"]*"[\s-]*)+', body)
+    words = _WORD.findall(match[0]) if match and match.end() == len(body) else []
+    said = units.spoken(words)
+    if said is None:
+        return Answer(text)
+    tail = units.unit(" ".join(f'"{word}"' for word in words[said[1] :]))
+    return Answer(text) if tail is None else Answer(text, _latex(Number(said[0])), Number(said[0]), tail)
+
+
+def _ending(body: str) -> tuple[str, str | None]:
+    """(what is counted, the words and unit signs after it); None where words stand inside."""
+    quote = body.find('"')
+    head, tail = (body, "") if quote < 0 else (body[:quote], body[quote:])
+    if '"' in tail and re.search(r"(?<![\^{-])\d", re.sub(r"\^\s*\{?-?\d\}?", "", tail)):
+        return body, None
+    head = head.rstrip()
+    if head.endswith("(") and tail.rstrip().endswith(")"):
+        head, tail = head[:-1].rstrip(), tail.rstrip()[:-1]
+    if head.endswith("\\cdot"):
+        head = head[:-5].rstrip()
+    letters = _UNIT_LETTER.search(head) if not tail else None
+    if letters:
+        head, tail = head[: letters.start()], letters[0]
+    degree = re.search(r"\^\\circ\s*([CFKNSEW])?$", head)
+    if degree and not re.search(r"\\(?:sin|cos|tan|cot|sec|csc)", head):
+        head, tail = head[: degree.start()].rstrip(), f"^\\circ {degree[1] or ''} {tail}"
+    return head.strip(), tail.strip()
+
+
+def _scale(ending: str) -> tuple[Fraction, str] | None:
+    """(factor, rest) of words that scale the number before them: million, hundred thousand, dozen."""
+    factor, rest = Fraction(1), ending
+    while (match := re.match(r'[\s-]*"([^"]*)"\s*', rest)) and match[1].casefold().removesuffix("s") in SCALE:
+        factor *= SCALE[match[1].casefold().removesuffix("s")]
+        rest = rest[match.end() :]
+    return (factor, rest) if factor != 1 else None
+
+
+def _valued(text: str, body: str, unit: Unit) -> Answer:
+    """A number or an expression, with the unit that was named."""
+    value = number(body)
+    if value is not None:
+        return Answer(text, _latex(value), value, unit)
+    ratio = re.fullmatch(r"(\d+)((?:\s*:\s*\d+)+)", body)
+    if ratio:
+        members = tuple(read(part.strip()) for part in body.split(":"))
+        return Answer(text, "", kind=":", members=members, unit=unit)
+    if body.count("\\pm") == 1 and not unit.sides:
+        both = [body.replace("\\pm", sign, 1).replace("\\mp", other) for sign, other in ("+-", "-+")]
+        signed = tuple(read(re.sub(r"^\s*\+\s*", "", one)) for one in both)
+        return Answer(text, body, kind=",", members=signed, unit=unit)
+    body = re.sub(r"(?<=[\w})])\s*\^\\circ", "", body) if not re.search(r"\\(?:sin|cos|tan)", body) else body
+    if body.endswith("%"):
+        body = body[:-1].rstrip()
+    if not body or '"' in body or "'" in body or "?" in body or re.search(r"\d\s+\d", body):
+        return Answer(text)
+    if re.fullmatch(r"[A-Z]{2,}|[a-z]{3,}", body):
+        return Answer(text, words=True)
+    return Answer(text, re.sub(r"(?<![\d._^{])(\d+)\s*(\\frac\{\d+\}\{\d+\})", r"(\1+\2)", body), unit=unit)

@@ -1,0 +1,177 @@
+"""What stands around a number: units, currencies, numbers in words; and when two units let two numbers be compared."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from lcpo.verifiers.words import CARDINAL, LAST_SIDES, NOT_A_UNIT, PART, SCALE, SIDES, units
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a number counts: (what, power) pairs in order, how much of it, and on which side it lies (words.SIDES)."""
+
+    of: tuple[tuple[str, int], ...] = ()
+    size: Fraction = Fraction(1)
+    sides: frozenset[int] = frozenset()
+
+
+NONE = Unit()
+_TOKEN = re.compile(r'"([^"]*)"|\^\s*\{?\s*(-?\d)\s*\}?|(/)|(?:\\cdot|\\times|\\?%|[\s.,()-])|(\^\\circ)|([A-Za-z]+)')
+_FILLERS = (
+    "the a an of in on at is are was were it its each apiece every per total all answer solution respectively "
+    "and exactly approximately about approx roughly verified"
+)
+_FILLER = frozenset(_FILLERS.split())
+_SPEEDS = {"mph": ("mile", "/", "hour"), "kmh": ("km", "/", "hour"), "kph": ("km", "/", "hour"), "mps": ("m", "/", "s")}
+_AFTER_DEGREE = {"N": "north", "S": "south", "E": "east", "W": "west", "C": "celsius", "F": "fahrenheit"}
+_SQUARE = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+_RAISED = {"squared": "^1", "cubed": "^2"}
+
+
+def unit(phrase: str) -> Unit | None:
+    """The unit that a phrase (see normalise.clean) names; None where it says more than a unit or is no phrase."""
+    tokens = _tokens(phrase)
+    if tokens is None:
+        return None
+    powers: dict[str, int] = {}
+    size, sign, ahead, last, sides = Fraction(1), 1, 1, "", set()
+    for place, token in enumerate(tokens):
+        side = _side(token, place == len(tokens) - 1)
+        if token[0] == "^":
+            if not last:
+                return None
+            size, powers[_what(last)] = (
+                size * _size(last) ** (sign * int(token[1:])),
+                powers[_what(last)] + sign * int(token[1:]),
+            )
+        elif token == "/":
+            sign = -1
+        elif side is not None:
+            sides.add(side)
+        elif _means_more(token):
+            return None
+        elif token in _SQUARE:
+            ahead = _SQUARE[token]
+        elif token not in _FILLER:
+            size *= _size(token) ** (sign * ahead)
+            powers[_what(token)] = powers.get(_what(token), 0) + sign * ahead
+            last, ahead = token, 1
+    return Unit(tuple(sorted((what, n) for what, n in powers.items() if what and n)), size, frozenset(sides))
+
+
+def _tokens(phrase: str) -> list[str] | None:
+    """A phrase as words, "/" for per, and "^1" for one power more; None where it is no phrase."""
+    tokens: list[str] = []
+    at = 0
+    while at < len(phrase):
+        match = _TOKEN.match(phrase, at)
+        if match is None:
+            return None
+        at = match.end()
+        word, power, slash, degree, letter = match.groups()
+        word = "degree" if degree else word or letter
+        if power:
+            tokens.append(f"^{int(power) - 1}")
+        elif slash or (word or "").casefold() == "per":
+            tokens.append("/")
+        elif word:
+            after_degree = _AFTER_DEGREE.get(word) if tokens[-1:] == ["degree"] else None
+            tokens += _spelt(after_degree or word.casefold(), tokens)
+    return tokens
+
+
+def _spelt(word: str, before: list[str]) -> list[str]:
+    """A word as tokens: mph is mile / hour, squared after a unit is a power."""
+    if word in _RAISED and before and before[-1] in units():
+        return [_RAISED[word]]
+    return list(_SPEEDS.get(word, (word,)))
+
+
+def _means_more(word: str) -> bool:
+    """Whether a word after a number changes what the number says."""
+    single = word.removesuffix("s")
+    return word in NOT_A_UNIT or single in PART or single in SCALE or single in CARDINAL or "'" in word
+
+
+def _side(word: str, last_word: bool) -> int | None:
+    for place, side in enumerate(SIDES):
+        if word in side and (last_word or not side & LAST_SIDES):
+            return place
+    return None
+
+
+def _what(word: str) -> str:
+    """What a unit measures; a noun that is no unit stands for itself, in the singular."""
+    return _known(word)[0]
+
+
+def _size(word: str) -> Fraction:
+    return _known(word)[1]
+
+
+def _known(word: str) -> tuple[str, Fraction]:
+    if word == "":
+        return "", Fraction(1)
+    for form in (word, word.removesuffix("s"), word.removesuffix("es")):
+        if form in units():
+            return units()[form]
+    if word in ("unit", "units"):
+        return "", Fraction(1)
+    return (word[:-3] + "y" if word.endswith("ies") else word.removesuffix("s")), Fraction(1)
+
+
+def ratio(gold: Unit, answer: Unit) -> Fraction | None:
+    """How many of the gold's unit one of the answer's is; 1 where one of them names none; None where they differ.
+
+    Nouns agree where one side names all that the other does ("dogs" and "brown dogs").
+    """
+    if gold.sides and gold.sides != answer.sides:
+        return None
+    wanted, given = dict(gold.of), dict(answer.of)
+    if not wanted or not given:
+        return Fraction(1)
+    if wanted == given:
+        return answer.size / gold.size
+    extra = {*gold.of} ^ {*answer.of}
+    known = {what for what, _ in units().values()} - {"degree", "celsius", "fahrenheit"}
+    nested = {*gold.of} <= {*answer.of} or {*answer.of} <= {*gold.of}
+    return Fraction(1) if nested and not any(what in known for what, _ in extra) else None
+
+
+def spoken(words: Sequence[str]) -> tuple[Fraction, int] | None:
+    """(number, how many words say it) at the beginning of a row of words: two hundred and five, two thirds, a half."""
+    words = [word.casefold() for word in words]
+    total, current, used = Fraction(0), Fraction(0), 0
+    for place, word in enumerate(words):
+        part = PART.get(word.removesuffix("s"))
+        if part and (used or words[:1] == ["a"] or part == 2):
+            return (total + (current or 1)) / part, place + 1
+        if word == "and" and used and words[place + 1 : place + 3] in (["a", "half"], ["one", "half"]):
+            return total + current + Fraction(1, 2), place + 3
+        if _links(words, place):
+            continue
+        if word in CARDINAL and (not used or _follows(current, CARDINAL[word])):
+            current += CARDINAL[word]
+        elif word in SCALE and (used or place == 1):
+            current = Fraction(current or 1) * SCALE[word]
+            if SCALE[word] != 100:
+                total, current = total + current, Fraction(0)
+        else:
+            break
+        used = place + 1
+    return (total + current, used) if used else None
+
+
+def _links(words: Sequence[str], place: int) -> bool:
+    """Whether a word only joins two that say a number: a million, hundred and five."""
+    later = words[place + 1] if place + 1 < len(words) else ""
+    if words[place] == "a":
+        return place == 0 and (later in SCALE or later.removesuffix("s") in PART)
+    return words[place] == "and" and place > 0 and words[place - 1] in SCALE and later in CARDINAL
+
+
+def _follows(current: Fraction, value: int) -> bool:
+    """Whether a cardinal adds to what was said before it: five after twenty or hundred, not twenty after five."""
+    return current == 0 or current % 100 == 0 or (value < 10 and current % 10 == 0)
