@@ -1,14 +1,14 @@
 # make demo   set up, then train the tiny reasoner to obey a budget (the first command of README)
 # make test   set up, then run every check and test                 (the second)
 # make test-cluster   the part of it that runs verl's real trainer on Ray, on this CPU: four minutes
-# make claims NAME=tiny-exact   a full run whose result is committed under docs/results; without NAME: lists them
+# make study NAME=tiny-exact   a full run whose result is committed under study/results; without NAME: lists them
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-cluster check claims clean
+.PHONY: demo test test-cluster check study clean
 demo: .venv/ready
 	$(BIN)/lcpo train tiny-exact $(ARGS)
 
@@ -24,8 +24,8 @@ check: .venv/tested
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-claims: .venv/tested
-	$(BIN)/python study/claims.py $(NAME) $(ARGS)
+study: .venv/tested
+	$(BIN)/python study/run.py $(NAME) $(ARGS)
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,304 +1,149 @@
-"""The tables in README and docs, made from docs/results and nothing else.
+"""The tables in README and docs, and the picture, made from committed results and nothing else.
 
-    python study/tables.py --write     puts every table between its markers, <!-- table NAME --> ... <!-- end -->
+    python study/tables.py             prints every table
+    python study/tables.py --write     puts each between its markers, <!-- table NAME --> ... <!-- end -->, and draws
+                                       study/results/before-after.png
 
-A test makes them again and compares, so no figure there can differ from the runs.
+A test makes the tables again and compares, so no figure there can differ from the runs.
 """
 
 import argparse
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "docs" / "results"
+from lcpo.report.plots import LOOK, RESOLUTION, Axis, Chart, Mark, Series, Style, draw
+from run import RESULTS, ROOT, read
+
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 MARKED = re.compile(r"(<!-- table (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-ARMS = (
-    "tiny-base",
-    "tiny-exact",
-    "tiny-max",
-    "tiny-one-budget",
-    "tiny-absolute",
-    "tiny-control",
-    "tiny-shuffled",
-    "tiny-filler",
-    "tiny-l1-early",
-    "tiny-l1",
-    "tiny-l1-warm",
-)
-"""In the order of docs/study.md; tiny-l1-early is tiny-l1 as it was at step 1,162, before its dial appeared."""
-EARLIER = {
-    "eighth": ("tiny-exact-eighth", "tiny-max-eighth"),
-    "seventh": ("tiny-exact-seventh", "tiny-max-seventh"),
-    "fifth": ("tiny-exact-fifth", "tiny-max-fifth"),
-    "fourth": ("tiny-exact-fourth", "tiny-max-fourth"),
-    "third": ("tiny-exact-third", "tiny-max-third"),
-    "second": ("tiny-exact-second",),
-    "first": ("tiny-exact-first", "tiny-max-first"),
+ARMS = {
+    "`tiny`, the base": ("tiny-base", "exact", "prompted"),
+    "`tiny-exact`": ("tiny-exact", "exact", "prompted"),
+    "`tiny-max`, told a maximum": ("tiny-max", "max", "prompted"),
+    "`tiny-max`, told an exact budget": ("tiny-max", "exact", "prompted"),
+    "one budget in a group": ("tiny-one-budget", "exact", "prompted"),
+    "absolute error": ("tiny-absolute", "exact", "prompted"),
+    "correctness alone": ("tiny-control", "exact", "prompted"),
+    "budgets shuffled": ("tiny-shuffled", "exact", "prompted"),
+    "marks for a thought": ("tiny-filler", "exact", "filler"),
+    "the paper's settings": ("tiny-l1", "exact", "prompted"),
+    "the paper's settings, temperature 1": ("tiny-l1-warm", "exact", "prompted"),
 }
-"""Runs of earlier recipes, which are not made again."""
-ARMS_HEAD = (
-    "| run | rank corr. | slope | worst mean | MARE | MARE unseen | over budget | filler | accuracy 12 | 96 |",
-    "|---|---|---|---|---|---|---|---|---|---|",
-)
-BEYOND = {"half-and-double", "unseen-sizes", "unseen-wording"}
-"""Evaluations outside of what tiny-exact was trained on."""
+"""What a line of the table is called: its results, evaluation and method."""
+SHORT = ("`tiny`, the base", "`tiny-exact`", "`tiny-max`, told a maximum", "correctness alone", "the paper's settings")
+"""The lines that README shows."""
+PICTURE = {
+    "tiny (before)": ("`tiny`, the base", Style(6, 1)),
+    "tiny-exact": ("`tiny-exact`", Style(0)),
+    "tiny-max": ("`tiny-max`, told a maximum", Style(1)),
+    "correctness only": ("correctness alone", Style(3, 2, False)),
+    "the paper's settings": ("the paper's settings", Style(2, 3, False)),
+}
+"""Curves of the picture: the line of the table that each shows, and how it is drawn."""
 
 
-def claim(name: str) -> dict[str, Any] | None:
-    """docs/results/NAME.json, None if it has not been run."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+def curves(line: str, second: bool = False) -> list[list[dict[str, Any]]]:
+    """The rows of every run of a line, budgets ascending: runs of the shipped base, or those of the second base."""
+    arm, evaluation, method = ARMS[line]
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for row in read(RESULTS / f"{arm}.csv"):
+        if (row["evaluation"], row["method"]) == (evaluation, method) and ("second-base" in row["run"]) == second:
+            runs.setdefault(row["run"], []).append(row)
+    return [sorted(rows, key=lambda row: row["budget"]) for rows in runs.values()]
 
 
-def prompted(run: dict[str, Any], evaluation: str, method: str = "prompted") -> list[dict[str, Any]]:
-    """The rows of a run's dial, by budget."""
-    rows = [row for row in run["evaluations"][evaluation]["rows"] if row["method"] == method]
-    return sorted(rows, key=lambda row: row["budget"])
+def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *lines))
 
 
-def dial(run: dict[str, Any], evaluation: str, method: str = "prompted") -> dict[str, Any]:
-    """The dial of a run's prompted budgets."""
-    return next(line for line in run["evaluations"][evaluation]["dials"] if line["method"] == method)
+def span(values: Iterable[float], digits: int = 2, percent: bool = False) -> str:
+    """The least and the greatest of several runs, or the one value: `0.96-0.97`, `34 %`."""
+    texts = [f"{(100 if percent else 1) * value:.{digits}f}" for value in sorted(values)]
+    return "-".join(dict.fromkeys((texts[0], texts[-1]))) + (" %" if percent else "")
 
 
-def mean(values: Iterator[float]) -> float:
-    """Arithmetic mean."""
-    listed = list(values)
-    return sum(listed) / len(listed)
+def arm_line(name: str, runs: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
+    """One line of the table of arms."""
+    stopped = [f", stopped at step {run[0]['stopped_at']:,}" for run in runs if run[0]["stopped_at"]]
+    return [
+        name + "".join(stopped),
+        str(len(runs)),
+        span((run[0]["rank_correlation"] for run in runs), 3),
+        span((fmean(row["mare"] for row in run) for run in runs), 3),
+        span((fmean(row["over_budget"] for row in run) for run in runs), 0, percent=True),
+        span((max(row["filler"] for row in run) for run in runs), 1, percent=True),
+        *(span(row["accuracy"] for run in runs for row in run if row["budget"] == at) for at in (12, 26, 96)),
+    ]
+
+
+HEADS = ("arm", "runs", "rank corr.", "MARE", "over budget", "filler, most", "right at 12", "at 26", "at 96")
 
 
 def arms() -> str:
-    """One line per run of every arm: does its length follow the budget, how closely, and what does it know?"""
-    return "\n".join([*ARMS_HEAD, *(line for name in ARMS for line in _arm_lines(name))])
+    """One line for every arm, its runs from least to greatest: does length follow the budget, and what does it know?"""
+    lines = [arm_line(name, curves(name)) for name in ARMS]
+    return grid(HEADS, lines + [arm_line(f"{n} (second base)", runs) for n in ARMS if (runs := curves(n, second=True))])
 
 
-def arms_earlier() -> str:
-    """The same of the runs of earlier recipes."""
-    runs = ((name, f", {word} recipe") for word, names in EARLIER.items() for name in names)
-    return "\n".join([*ARMS_HEAD, *(line for name, note in runs for line in _arm_lines(name, note))])
-
-
-def _arm_lines(name: str, note: str = "") -> Iterator[str]:
-    done = claim(name)
-    for run in done["runs"] if done else []:
-        for evaluation in [e for e in ("exact", "max") if e in run["evaluations"]]:
-            stopped = f", stopped at step {run['stopped_at']:,}" if "stopped_at" in run else ""
-            yield _study_line(run, evaluation, note + stopped)
-            if any(line["method"] == "filler" for line in run["evaluations"][evaluation]["dials"]):
-                yield _study_line(run, evaluation, ", marks for a thought", "filler")
-
-
-def _study_line(run: dict[str, Any], evaluation: str, note: str, method: str = "prompted") -> str:
-    rows, line = prompted(run, evaluation, method), dial(run, evaluation, method)
-    worst = max((row["signed_error"] for row in rows), key=abs)
-    unseen = [row["mare"] for row in rows if row["budget"] % 3 == 0]
-    label = f"`{run['run']}`" + (", maximum" if evaluation == "max" else "") + note
-    return (
-        f"| {label} | {line['rank_correlation']:.3f} | {line['slope']:.2f} | {100 * worst:+.0f} % "
-        f"| {mean(row['mare'] for row in rows):.3f} | {mean(iter(unseen)):.3f} "
-        f"| {100 * mean(row['over_budget'] for row in rows):.0f} % | {100 * max(row['filler'] for row in rows):.1f} % "
-        f"| {rows[0]['accuracy']:.2f} | {rows[-1]['accuracy']:.2f} |"
-    )
+def short() -> str:
+    """The few lines of it that README shows."""
+    return grid(HEADS, [arm_line(name, curves(name)) for name in SHORT])
 
 
 def curve() -> str:
-    """tiny-exact at every budget, first seed: asked, used, error, accuracy."""
-    done = claim("tiny-exact")
-    lines = ["| asked | used (mean) | MARE | within 10 % | accuracy | drawn in training |", "|---|---|---|---|---|---|"]
-    for row in prompted(done["runs"][0], "exact") if done else []:
-        lines.append(
-            f"| {row['budget']} | {row['tokens_mean']:.1f} | {row['mare']:.3f} | {100 * row['within_10']:.0f} % "
-            f"| {row['accuracy']:.3f} +- {row['accuracy_stderr']:.3f} | {'yes' if row['seen'] else 'no'} |"
-        )
-    return "\n".join(lines)
+    """The first run of tiny-exact at every budget."""
+    heads = ("asked", "used (mean)", "MARE", "within 10 %", "accuracy", "drawn in training")
+    return grid(heads, (
+        (f"{row['budget']}", f"{row['tokens_mean']:.1f}", f"{row['mare']:.3f}", f"{100 * row['within_10']:.0f} %",
+         f"{row['accuracy']:.3f} +- {row['accuracy_stderr']:.3f}", "yes" if row["seen"] else "no")
+        for row in curves("`tiny-exact`")[0]
+    ))  # fmt: skip
 
 
-def reach() -> str:
-    """tiny-exact beyond what it was trained on (range, sizes, wording), every run: length, error, accuracy."""
-    done = claim("tiny-exact")
-    lines = ["| run | what | asked -> used (mean) | MARE | accuracy, smallest and largest |", "|---|---|---|---|---|"]
-    for run in done["runs"] if done else []:
-        for what in sorted(BEYOND & run["evaluations"].keys()):
-            rows = prompted(run, what)
-            shown = rows if len(rows) < 6 else rows[::4] + rows[-1:]
-            used = ", ".join(f"{row['budget']} -> {row['tokens_mean']:.0f}" for row in shown)
-            lines.append(
-                f"| `{run['run']}` | {what} | {used} | {mean(row['mare'] for row in rows):.2f} "
-                f"| {rows[0]['accuracy']:.2f}, {rows[-1]['accuracy']:.2f} |"
-            )
-    return "\n".join(lines)
-
-
-def interval(line: dict[str, Any]) -> str:
-    """A paired difference with its 95 % interval."""
-    return f"{line['accuracy_difference']:+.3f} ({line['ci95'][0]:+.3f} to {line['ci95'][1]:+.3f})"
-
-
-def thresholds() -> str:
-    """The thresholds that need pairs of samples, and which of all thresholds each run of the current recipe missed."""
-    return _thresholds(lambda recipe: recipe == "current")
-
-
-def thresholds_earlier() -> str:
-    """The same of the runs of earlier recipes."""
-    return _thresholds(lambda recipe: recipe != "current")
-
-
-def _thresholds(wanted: Callable[[str], bool]) -> str:
-    done = claim("thresholds") or {"tiny-exact": [], "tiny-max": []}
-    exact, most = ([run for run in done[arm] if wanted(run["recipe"])] for arm in ("tiny-exact", "tiny-max"))
-    lines = [
-        "| `tiny-exact` | accuracy at 96 minus 12 | at 96 minus the base alone | worst step, or all missed | missed |",
-        "|---|---|---|---|---|",
-    ]
-    for run in exact:
-        down = run["steps_down"] or [run["worst_step"]]
-        worst = "; ".join(f"{step['from']} to {step['to']}: {interval(step)}" for step in down)
-        shown = (_named(run), interval(run["rise"]), interval(run["over_base"]), worst, _missed(run))
-        lines.append("| " + " | ".join(shown) + " |")
-    lines += [
-        "",
-        "| `tiny-max` | over budget | used where it binds | at 96 minus its start | exact MARE | missed |",
-        "|---|---|---|---|---|---|",
-    ]
-    for run in most:
-        shares = (f"{100 * run[name]:.1f} %" for name in ("over_budget", "used_where_it_binds"))
-        error = f"{run['exact_mare']:.3f} ({run['exact_mare_over_start']:+.3f})"
-        shown = (_named(run), *shares, interval(run["over_exact"]), error, _missed(run))
-        lines.append("| " + " | ".join(shown) + " |")
-    return "\n".join(lines)
-
-
-def _named(run: dict[str, Any]) -> str:
-    note = "" if run["recipe"] == "current" else f", {run['recipe']} recipe"
-    return f"`{Path(run['run']).name}`{note}"
-
-
-def controls() -> str:
-    """What must not work: no dial for the bases and the controls, no knowledge from marks in place of a thought."""
-    done = claim("thresholds")
-    lines = ["| run | rank corr. | slope | missed |", "|---|---|---|---|"]
-    for run in done["controls"] if done else []:
-        lines.append(f"| `{run['run']}` | {run['rank_correlation']:.3f} | {run['slope']:.3f} | {_missed(run)} |")
-    if done and done["filler"]:
-        lines += ["", "| run | accuracy with marks, 12 to 96 | at 96 minus no thought | missed |", "|---|---|---|---|"]
-    for run in done["filler"] if done else []:
-        low, high = min(run["accuracy"]), max(run["accuracy"])
-        lines.append(f"| `{run['run']}` | {low:.3f}-{high:.3f} | {interval(run['over_direct'])} | {_missed(run)} |")
-    return "\n".join(lines)
-
-
-def adherence() -> str:
-    """Rank correlation over RL rollouts, as training logged it, at every quarter of a run; the rest at its end."""
-    done = claim("adherence")
-    lines = ["| run | rollouts | at 1/4 | 1/2 | 3/4 | the end | MARE | accuracy | tokens |", "|" + "---|" * 9]
-    for run in done["runs"] if done else []:
-        at = run["windows"]
-        ranks = " | ".join(f"{at[(len(at) * part) // 4 - 1]['rank_correlation']:.2f}" for part in (1, 2, 3, 4))
-        end = at[-1]
-        rest = "" if run["steps"] >= run["max_steps"] else f", stopped at step {run['steps']:,} of {run['max_steps']:,}"
-        lines.append(
-            f"| `{run['run']}`{rest} | {run['rollouts']:,} | {ranks} "
-            f"| {end['mare']:.2f} | {end['accuracy']:.2f} | {end['length']:.0f} |"
-        )
-    return "\n".join(lines)
-
-
-def _missed(run: dict[str, Any]) -> str:
-    return ", ".join(name.replace("_", " ") for name in run["missed"]) or "none"
-
-
-def audit_plans() -> str:
-    """The base's own responses without a budget, by the plan that they followed."""
-    done = claim("tiny-audit")
-    lines = ["| plan | share | tokens (mean) | accuracy |", "|---|---|---|---|"]
-    for name, row in sorted((done or {"plans": {}})["plans"].items(), key=lambda item: item[1]["tokens"]):
-        lines.append(f"| {name} | {100 * row['share']:.1f} % | {row['tokens']:.1f} | {row['accuracy']:.2f} |")
-    return "\n".join(lines)
-
-
-def audit_rest() -> str:
-    """The base cut short, counting, and asked for a number of tokens."""
-    done = claim("tiny-audit")
-    lines = ["| what | value |", "|---|---|"]
-    if done:
-        cut = ", ".join(f"{accuracy:.2f} at {place}" for place, accuracy in done["cuts"].items())
-        counted = ", ".join(f"{row['exact']:.2f} of {number}" for number, row in done["counting"].items())
-        dial_ = done["dial"]
-        lines += [
-            f"| accuracy of right, finished thoughts when cut | {cut} |",
-            f'| "Write N marks." followed to the mark | {counted} |',
-            f"| asked for 12-96 tokens: slope, rank correlation | {dial_['slope']}, {dial_['rank_correlation']} |",
-            f"| filler without a budget | {100 * done['plans']['all']['filler']:.1f} % of tokens |",
-        ]
-    return "\n".join(lines)
+def checks() -> str:
+    """How many thresholds each run was held to, and those that it missed."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for line in read(RESULTS / "checks.csv"):
+        runs.setdefault(line["run"], []).append(line)
+    missed = {
+        run: "; ".join(f"{line['check']}: {line['value']:+.3f}" for line in lines if not line["holds"])
+        for run, lines in runs.items()
+    }
+    return grid(("run", "thresholds", "missed"), ((f"`{r}`", str(len(runs[r])), missed[r] or "none") for r in runs))
 
 
 def methods() -> str:
     """tiny-exact against every other method and model at equal tokens used: paired differences in accuracy."""
-    done = claim("tiny-methods")
-    lines = ["| tiny-exact against | at tokens | accuracy difference | 95 % interval |", "|---|---|---|---|"]
-    for line in done["comparisons"] if done else []:
-        if line["a"] == "tiny-exact" and line["method_a"] == "prompted" and line["b"] != "tiny-max":
-            low, high = line["ci95"]
-            lines.append(
-                f"| `{line['method_b']}` on `{line['b']}` | {line['at_tokens']:.0f} "
-                f"| {line['accuracy_difference']:+.2f} | {low:+.2f} to {high:+.2f} |"
-            )
-    return "\n".join(lines)
+    heads = ("tiny-exact against", "at tokens", "accuracy difference", "95 % interval")
+    return grid(heads, (
+        (f"`{line['other_method']}` on `{line['other']}`", f"{line['at_tokens']:.0f}", f"{line['difference']:+.2f}",
+         f"{line['low']:+.2f} to {line['high']:+.2f}")
+        for line in read(RESULTS / "tiny-methods.csv")
+        if (line["run"], line["method"]) == ("tiny-exact", "prompted") and line["other"] != "tiny-max"
+    ))  # fmt: skip
 
 
 def caps() -> str:
     """What caps on max rows save: simulated at the paper's budgets, measured on the tiny base."""
-    done = claim("caps")
-    lines = ["| lengths | rows cut | tokens saved |", "|---|---|---|"]
-    for row in done["simulated"] if done else []:
-        lines.append(f"| simulated: {row['lengths']} | {100 * row['rows_cut']:.0f} % | {100 * row['saved']:.0f} % |")
-    if done:
-        row = done["measured"]
-        same = "the same rewards" if row["rewards_equal"] else "OTHER REWARDS"
-        lines.append(
-            f"| measured: {row['rollouts']:,} rollouts of the tiny base, {same} | | {100 * row['saved']:.0f} % |"
-        )
-    return "\n".join(lines)
-
-
-def verl_dial() -> str:
-    """The dial that verl's RL makes on a CPU: every tenth of the run, and the gain with its interval."""
-    done = claim("verl-dial")
-    lines = ["| generations | rank correlation | MARE | accuracy |", "|---|---|---|---|"]
-    log = done["log"] if done else []
-    size = max(1, len(log) // 10)
-    for part in (log[at : at + size] for at in range(0, len(log) - size + 1, size)):
-        shown = (mean(line[name] for line in part) for name in ("rank_correlation", "mare", "accuracy"))
-        lines.append(
-            f"| {part[0]['step']}-{part[-1]['step']} | " + " | ".join(f"{value:.2f}" for value in shown) + " |"
-        )
-    if done:
-        low, high = done["ci95"]
-        lines.append(f"| last tenth minus first | {done['gain']:+.2f} (95 %: {low:+.2f} to {high:+.2f}) | | |")
-    return "\n".join(lines)
+    found = json.loads((ROOT / "benchmarks" / "results" / "caps.json").read_text(encoding="utf-8"))
+    lines = [
+        (f"simulated: {row['lengths']}", f"{100 * row['rows_cut']:.0f} %", f"{100 * row['saved']:.0f} %")
+        for row in found["simulated"]
+    ]
+    row = found["measured"]
+    same = "the same rewards" if row["rewards_equal"] else "OTHER REWARDS"
+    about = f"measured: {row['rollouts']:,} rollouts of the tiny base, {same}"
+    return grid(("lengths", "rows cut", "tokens saved"), [*lines, (about, "", f"{100 * row['saved']:.0f} %")])
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "arms": arms,
-    "arms-earlier": arms_earlier,
-    "curve": curve,
-    "reach": reach,
-    "thresholds": thresholds,
-    "thresholds-earlier": thresholds_earlier,
-    "controls": controls,
-    "adherence": adherence,
-    "audit-plans": audit_plans,
-    "audit-rest": audit_rest,
-    "methods": methods,
-    "caps": caps,
-    "verl-dial": verl_dial,
-}
+    "short": short, "arms": arms, "curve": curve, "checks": checks, "methods": methods, "caps": caps
+}  # fmt: skip
 
 
 def filled(text: str) -> str:
@@ -306,13 +151,47 @@ def filled(text: str) -> str:
     return MARKED.sub(lambda match: f"{match[1]}{TABLES[match['name']]()}\n{match[3]}", text)
 
 
+def picture(out: Path) -> Path:
+    """Tokens used and accuracy against tokens asked for, before and after: a mean over runs, shaded from least to most.
+
+    Returns `out`.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    charts = []
+    for value, title, y in (
+        ("tokens_mean", "Tokens used", Axis("mean tokens used", log=True)),
+        ("accuracy", "Accuracy", Axis("", percent=True, low=0.0, high=1.03)),
+    ):
+        series = []
+        for name, (line, style) in PICTURE.items():
+            points = [[row[value] for row in rows] for rows in zip(*curves(line), strict=True)]
+            budgets = [row["budget"] for row in curves(line)[0]]
+            marks = tuple(Mark(x, fmean(values)) for x, values in zip(budgets, points, strict=True))
+            band = tuple((x, min(values), max(values)) for x, values in zip(budgets, points, strict=True))
+            series.append(Series(name, style, marks, band if len(points[0]) > 1 else ()))
+        x = Axis("tokens asked for", log=True, ticks=tuple(float(budget) for budget in budgets))
+        diagonal = "asked = used" if value == "tokens_mean" else None
+        charts.append(Chart(value, title, "", x, y, tuple(series), diagonal=diagonal))
+    with rc_context({**LOOK, "font.size": 9.5, "legend.fontsize": 9}):
+        figure = Figure(figsize=(10.6, 4.3), layout="constrained", facecolor="white")
+        for chart, axes in zip(charts, figure.subplots(1, 2), strict=True):
+            draw(chart, axes)
+            axes.set_title(chart.title)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(PICTURE))
+        figure.savefig(out, dpi=RESOLUTION, metadata={"Software": None})
+    return out
+
+
 def main() -> None:
-    """Print the tables, or write them into the pages."""
+    """Prints the tables, or writes them into the pages and draws the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
     if parser.parse_args().write:
         for page in PAGES:
-            page.write_text(filled(page.read_text()))
+            page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+        print(picture(RESULTS / "before-after.png"))
     else:
         print("\n\n".join(f"{name}\n\n{make()}" for name, make in TABLES.items()))
 

@@ -228,7 +228,7 @@ def draw(chart: Chart, axes: Any) -> None:
     for value, label in (level for level in chart.levels if low <= level[0] <= high):
         axes.axhline(value, **GUIDE)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        note = axes.annotate(label, (0.99, value), (0, 3), ha="right", va="bottom", size=11, color=SOFT, **place)
+        note = axes.annotate(label, (0.99, value), (0, 3), ha="right", va="bottom", size="small", color=SOFT, **place)
         note.set_in_layout(False)
 
 
@@ -273,7 +273,7 @@ def _ends(chart: Chart, axes: Any) -> None:
         ends = [f(axes.get_xlim() + axes.get_ylim()) for f in (min, max)]
         axes.set(xlim=ends, ylim=ends)
         axes.plot(ends, ends, **GUIDE)
-        axes.annotate(chart.diagonal, (0.98, 0.03), xycoords="axes fraction", ha="right", size=11, color=SOFT)
+        axes.annotate(chart.diagonal, (0.98, 0.03), xycoords="axes fraction", ha="right", size="small", color=SOFT)
 
 
 def _ticks(axis: Axis, axes: Any, which: str) -> None:
