@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import ClassVar
 
-from lcpo.engines.base import NOTHING, Engine, Finish, Format, Generation, Request, Segment
+from lcpo.engines.base import EMPTY, Engine, Finish, Format, Generation, Request, Segment, user
 from lcpo.thinking import Thinking
 from lcpo.types import Budget, Problem, Scope
 
@@ -110,7 +110,7 @@ class ResponseBuilder:
 
     ask: Ask
     prompt: str
-    written: Segment = NOTHING
+    written: Segment = EMPTY
     generated: int = 0
     inserted: int = 0
     counted: bool = True
@@ -139,7 +139,7 @@ class ResponseBuilder:
         """A request to go on from here, with this sample's seed and sampling."""
         ask = self.ask
         return Request(
-            prompt=self.prompt,
+            prompt=Segment(None, self.prompt) if self.raw else user(self.prompt),
             max_tokens=max_tokens,
             seed=ask.seed,
             temperature=ask.temperature if temperature is None else temperature,
@@ -148,7 +148,6 @@ class ResponseBuilder:
             stop=stop,
             stop_ids=stop_ids,
             min_tokens=min(min_tokens, max_tokens),
-            raw=self.raw,
         )
 
     def take(self, generation: Generation, drop_stop: bool = False) -> None:

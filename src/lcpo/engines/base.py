@@ -1,4 +1,4 @@
-"""One protocol for everything that generates: a request is a prompt, what stands after it already, and a limit.
+"""One protocol for everything that generates: a request is a conversation, what stands after it already, and a limit.
 
 Where an engine knows token ids it works on ids alone: what was generated or inserted is never tokenised again, so a
 thought cut inside a multi-byte character goes on exactly where it was cut. Servers that give only text work on text.
@@ -8,20 +8,26 @@ honours this to the letter (`positional`), a generation with a smaller limit is 
 limit, and a continuation of one's own prefix is the rest of the same generation, whatever else is in the batch.
 """
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Literal, TypeVar
 
 from lcpo.thinking import CLOSE, OPEN, Marks
 
+T = TypeVar("T")
 Finish = Literal["end", "stop", "length"]
 """end: the model ended its response; stop: a stop sequence appeared; length: the limit was reached."""
+LogitsProcessor = Callable[[Sequence[int], Any], Any]
+"""(ids generated so far, logits [V]) -> logits [V]."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a response: its text, and its ids where the engine knows them."""
+    """A stretch of tokens: its text, and its ids where the engine knows them."""
 
     ids: tuple[int, ...] | None
     text: str
@@ -31,29 +37,48 @@ class Segment:
         return Segment(ids, self.text + other.text)
 
 
-NOTHING = Segment((), "")
+EMPTY = Segment((), "")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A turn of a conversation. role: system, user or assistant."""
+
+    role: str
+    content: str
+
+
+Conversation = tuple[Message, ...]
+
+
+def user(text: str) -> Conversation:
+    """A conversation that is one message of a user."""
+    return (Message("user", text),)
 
 
 @dataclass(frozen=True)
 class Request:
     """One continuation that is wanted.
 
-    prompt: the user's message; with `raw` the whole text before the response, given to the model as it is. prefix: what
-    stands after the prompt already. max_tokens: the limit of this continuation, tokens. temperature 0 is greedy.
-    stop: texts that end the continuation; stop_ids: single tokens that do. min_tokens: so many tokens are neither EOS
-    nor a stop (a tag that is one token).
+    prompt: a conversation that the chat template renders, or a segment that the model reads as it is (its ids where
+    known, else its text). prefix: what stands after the prompt already. max_tokens: the limit of this continuation,
+    tokens. temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 leave the distribution as it is. stop: texts that end
+    the continuation; stop_ids: single tokens that do. min_tokens: so many tokens are neither EOS nor a stop (a tag that
+    is one token). processors: change the logits before a token is drawn; only engines that run the model here have them.
     """
 
-    prompt: str
+    prompt: Conversation | Segment
     max_tokens: int
     seed: int
     temperature: float = 1.0
     top_p: float = 1.0
-    prefix: Segment = NOTHING
+    top_k: int = 0
+    min_p: float = 0.0
+    prefix: Segment = EMPTY
     stop: tuple[str, ...] = ()
     stop_ids: tuple[int, ...] = ()
     min_tokens: int = 0
-    raw: bool = False
+    processors: tuple[LogitsProcessor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +119,20 @@ class Format:
 ON_LINES = Format(OPEN + "\n", "\n" + CLOSE + "\n\n")
 
 
-class Engine(Protocol):
+@dataclass(frozen=True)
+class Delta:
+    """What a stream has new: tokens, and the text that is certain by now (no cut character, no half of a stop).
+
+    The ids of all deltas are `generation.written.ids`, their texts joined `generation.kept.text`. generation: the whole,
+    on the last delta alone.
+    """
+
+    ids: tuple[int, ...] | None
+    text: str
+    generation: Generation | None = None
+
+
+class Engine(ABC):
     """What every engine offers.
 
     marks: ids of the tags and EOS, None where ids are unknown. positional: seeds are honoured to the letter (see
@@ -104,23 +142,43 @@ class Engine(Protocol):
     name: str
     format: Format
     marks: Marks | None
-    positional: bool
+    positional: ClassVar[bool] = False
+
+    @abstractmethod
+    def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """The continuation as it comes; closing the generator cancels the request. Raises EngineError."""
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """The continuations, in the order of the requests. Raises EngineError."""
-        ...
 
+        async def last(request: Request) -> Generation:
+            async for delta in self.stream(request):
+                if delta.generation is not None:
+                    return delta.generation
+            raise AssertionError("a stream ends with a generation")
+
+        async def every() -> list[Generation]:
+            return await asyncio.gather(*map(last, requests))
+
+        return run_async(every())
+
+    @abstractmethod
     def encode(self, text: str) -> Segment:
         """`text` as something that can be inserted into a response, with ids where the engine knows them."""
-        ...
 
+    @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, tags and special tokens included; only for engines that know ids."""
-        ...
 
-    def prefixes(self) -> bool:
-        """Whether a request may carry a prefix."""
-        ...
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns, from code that is not asynchronous, whether or not an event loop runs around it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def cut_generation(

@@ -1,8 +1,8 @@
-"""How a model writes its thought, read from its tokenizer's chat template."""
+"""What a tokenizer says of its model: how a thought is written, what ends a response, how a prompt is rendered."""
 
 from typing import Any
 
-from lcpo.engines.base import ON_LINES, Format
+from lcpo.engines.base import ON_LINES, Conversation, Format, Segment
 from lcpo.thinking import CLOSE, OPEN
 
 
@@ -16,3 +16,23 @@ def format_of(tokenizer: Any) -> Format:
     lines = any(mark in template for mark in (OPEN + "\\n", CLOSE + "\\n", OPEN + "\n", CLOSE + "\n"))
     style = ON_LINES if lines else Format()
     return Format(style.open, style.close, opened)
+
+
+def prompt_ids(tokenizer: Any, prompt: Conversation | Segment) -> list[int]:
+    """What the model reads before the response: a conversation in the chat template, or a raw prompt as it is.
+
+    A conversation without a chat template is its contents, a blank line between them.
+    """
+    if isinstance(prompt, Segment):
+        return list(prompt.ids) if prompt.ids is not None else ids_of(tokenizer, prompt.text)
+    if not tokenizer.chat_template:
+        ids: list[int] = tokenizer("\n\n".join(message.content for message in prompt))["input_ids"]
+        return ids
+    messages = [{"role": message.role, "content": message.content} for message in prompt]
+    return ids_of(tokenizer, tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def ids_of(tokenizer: Any, text: str) -> list[int]:
+    """The ids of a text, no special tokens added."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return ids

@@ -7,15 +7,16 @@ that make the model go on with a given beginning need one of two things from the
   llama.cpp continues such a message by itself). A reasoning parser of the server must be off for that.
 """
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from lcpo.engines.base import ON_LINES, Finish, Format, Generation, Request, Segment, sub_seed
+from lcpo.engines.base import ON_LINES, Delta, Engine, Finish, Format, Generation, Request, Segment, sub_seed
 from lcpo.errors import ConfigError, EngineError, MissingExtra
 from lcpo.thinking import CLOSE, OPEN, Marks
 
@@ -25,14 +26,12 @@ SHORT = 400
 """Characters of a server's message that an error repeats."""
 
 
-class OpenAIEngine:
+class OpenAIEngine(Engine):
     """A client of one model on one server.
 
     parallel: requests open at once. deadline: seconds until a request is given up, retries included. Failed connections
     and busy servers are tried again with growing pauses, or after what Retry-After says.
     """
-
-    positional = False
 
     def __init__(
         self,
@@ -78,10 +77,6 @@ class OpenAIEngine:
         found = self._call("GET", "/models", None).get("data", [])
         return [str(one.get("id")) for one in found]
 
-    def prefixes(self) -> bool:
-        """A request may carry a prefix; whether the server goes on with it is up to the server."""
-        return True
-
     def encode(self, text: str) -> Segment:
         """`text`, with ids where a tokenizer was given (they are counted, never sent)."""
         if self.tokenizer is None:
@@ -92,6 +87,11 @@ class OpenAIEngine:
         """Not known here. Raises EngineError."""
         raise EngineError(f"{self.name} gives text, not token ids")
 
+    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """The whole continuation at once."""
+        (generation,) = await asyncio.to_thread(self.generate, [request])
+        yield Delta(None, generation.kept.text, generation)
+
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """The continuations, in the order of the requests. Raises EngineError once one of them fails for good."""
         if not requests:
@@ -100,7 +100,7 @@ class OpenAIEngine:
             return list(threads.map(self._one, requests))
 
     def _one(self, request: Request) -> Generation:
-        if request.raw or (self.tokenizer is not None and request.prefix.text):
+        if isinstance(request.prompt, Segment) or (self.tokenizer is not None and request.prefix.text):
             return self._completion(request)
         return self._chat(request)
 
@@ -119,7 +119,8 @@ class OpenAIEngine:
         return body
 
     def _chat(self, request: Request) -> Generation:
-        messages = [{"role": "user", "content": request.prompt}]
+        assert not isinstance(request.prompt, Segment)
+        messages = [{"role": message.role, "content": message.content} for message in request.prompt]
         body = self._common(request)
         if request.prefix.text:
             messages.append({"role": "assistant", "content": _whole(request.prefix.text)})
@@ -136,10 +137,12 @@ class OpenAIEngine:
         return _generation(text, choice, answer, request)
 
     def _completion(self, request: Request) -> Generation:
-        before = request.prompt
-        if not request.raw:
-            message = [{"role": "user", "content": request.prompt}]
-            before = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        prompt = request.prompt
+        if isinstance(prompt, Segment):
+            before = prompt.text
+        else:
+            messages = [{"role": message.role, "content": message.content} for message in prompt]
+            before = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         answer = self._post("/completions", {**self._common(request), "prompt": before + _whole(request.prefix.text)})
         choice = _choice(answer)
         return _generation(choice.get("text") or "", choice, answer, request)

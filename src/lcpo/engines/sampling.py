@@ -2,6 +2,8 @@
 token.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,23 +25,67 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """One token for each row.
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn, a value for each row: tensors [B], None where no row needs it.
 
-    logits [B, V]; uniform, temperature, top_p [B]. Temperature 0 takes the most likely token. top_p keeps the smallest
-    set of most likely tokens whose probability reaches it. Returns ids [B].
+    temperature: None where every row is greedy; 0 is greedy. top_k: 0 keeps all. greedy: which rows are, None if none.
     """
-    greedy = temperature <= 0
-    if bool(greedy.all()):
+
+    temperature: torch.Tensor | None
+    top_p: torch.Tensor | None = None
+    top_k: torch.Tensor | None = None
+    min_p: torch.Tensor | None = None
+    greedy: torch.Tensor | None = None
+
+    @classmethod
+    def of(
+        cls,
+        temperature: NDArray[np.float32],
+        top_p: NDArray[np.float32],
+        top_k: NDArray[np.int64],
+        min_p: NDArray[np.float32],
+        device: torch.device,
+    ) -> "Sampling":
+        """What rows with these settings, [B] each, need."""
+
+        def column(values: NDArray[np.generic], used: bool) -> torch.Tensor | None:
+            return torch.from_numpy(values).to(device) if used else None
+
+        greedy = temperature <= 0
+        if greedy.all():
+            return cls(None)
+        return cls(
+            torch.from_numpy(np.where(greedy, 1.0, temperature).astype(np.float32)).to(device),
+            column(top_p, bool((top_p < 1).any())),
+            column(top_k, bool((top_k > 0).any())),
+            column(min_p, bool((min_p > 0).any())),
+            column(greedy, bool(greedy.any())),
+        )
+
+
+def choose(logits: torch.Tensor, uniform: torch.Tensor, how: Sampling) -> torch.Tensor:
+    """One token for each row, by inverting the distribution function at its number: [B, V], [B] -> ids [B].
+
+    In this order: temperature; top_k keeps the k most likely tokens; top_p the smallest set of most likely ones whose
+    probability reaches it; min_p those at least so likely, relative to the most likely one.
+    """
+    if how.temperature is None:
         return logits.argmax(-1)
-    scaled = logits.float() / torch.where(greedy, 1.0, temperature).float()[:, None]
-    probabilities = torch.softmax(scaled, -1)
-    if bool((top_p < 1).any()):
+    probabilities = torch.softmax(logits.float() / how.temperature[:, None], -1)
+    if how.top_p is not None or how.top_k is not None:
         ordered, where = probabilities.sort(-1, descending=True)
-        before = ordered.cumsum(-1) - ordered
-        ordered = ordered.masked_fill(before >= top_p[:, None], 0.0)
+        if how.top_k is not None:
+            rank = torch.arange(ordered.shape[-1], device=ordered.device)
+            ordered = ordered.masked_fill((rank >= how.top_k[:, None]) & (how.top_k[:, None] > 0), 0.0)
+        if how.top_p is not None:
+            before = ordered.cumsum(-1) - ordered
+            ordered = ordered.masked_fill(before >= how.top_p[:, None] * ordered.sum(-1, keepdim=True), 0.0)
         probabilities = torch.zeros_like(probabilities).scatter_(-1, where, ordered)
+    if how.min_p is not None:
+        least = how.min_p[:, None] * probabilities.amax(-1, keepdim=True)
+        probabilities = probabilities.masked_fill(probabilities < least, 0.0)
     cumulative = probabilities.double().cumsum(-1)
     point = uniform[:, None] * cumulative[:, -1:]
     chosen = torch.searchsorted(cumulative, point, right=True)[:, 0].clamp_(max=logits.shape[-1] - 1)
-    return torch.where(greedy, logits.argmax(-1), chosen) if bool(greedy.any()) else chosen
+    return chosen if how.greedy is None else torch.where(how.greedy, logits.argmax(-1), chosen)

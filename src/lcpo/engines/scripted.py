@@ -5,9 +5,9 @@ Its tokens are bytes, so that a limit can fall inside a character; tags, EOS and
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
-from lcpo.engines.base import Format, Generation, Request, Segment, cut_generation
+from lcpo.engines.base import Delta, Engine, Format, Generation, Request, Segment, cut_generation
 from lcpo.errors import EngineError
 from lcpo.thinking import CLOSE, OPEN, Marks
 
@@ -17,7 +17,7 @@ _TEXT = {token: text for text, token in SPECIAL.items()}
 _PIECES = re.compile("(" + "|".join(map(re.escape, SPECIAL)) + ")")
 
 
-class ScriptedEngine:
+class ScriptedEngine(Engine):
     """script: request -> the text that would follow it for ever; it ends with EOS, written `<|end|>`, or where it
     stops.
 
@@ -51,18 +51,28 @@ class ScriptedEngine:
             run.clear()
         return text
 
-    def prefixes(self) -> bool:
-        """A request may carry a prefix."""
-        return True
-
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """What the script says, cut as each request asks."""
         self.requests += requests
-        return [self._one(request) for request in requests]
+        return [self._say(request) for request in requests]
 
-    def _one(self, request: Request) -> Generation:
+    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """The same, a token at a time."""
+        self.requests.append(request)
+        whole = self._say(request)
+        said, ids = "", whole.written.ids or ()
+        for i, token in enumerate(ids[:-1]):
+            text = self.decode(ids[: i + 1]).rstrip("\ufffd")
+            text = text if whole.kept.text.startswith(text) else said
+            yield Delta((token,), text[len(said) :])
+            said = text
+        yield Delta(ids[-1:], whole.kept.text[len(said) :], whole)
+
+    def _say(self, request: Request) -> Generation:
         ids = self.encode(self.script(request) + EOS).ids or ()
-        before = len(self.encode(request.prompt).ids or ()) + len(request.prefix.ids or ())
+        prompt = request.prompt
+        text = prompt.text if isinstance(prompt, Segment) else "".join(message.content for message in prompt)
+        before = len(self.encode(text).ids or ()) + len(request.prefix.ids or ())
         generation = cut_generation(ids, request, self, before)
         if generation is None:
             raise EngineError("the script ends without an end")

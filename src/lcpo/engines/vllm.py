@@ -4,20 +4,19 @@ Works on token ids in and out. Seeds are vLLM's own, one for each request: a con
 that it does not repeat the random numbers of the text before it, and samples are comparable in law, not one by one.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lcpo.engines.base import Generation, Request, Segment, cut_generation, sub_seed
-from lcpo.engines.formats import format_of
+from lcpo.engines.base import Delta, Engine, Generation, Request, Segment, cut_generation, sub_seed
+from lcpo.engines.formats import format_of, prompt_ids
 from lcpo.errors import EngineError
 from lcpo.thinking import Marks, eos_ids
 
 
-class VllmEngine:
+class VllmEngine(Engine):
     """An in-process vLLM model. engine: a `vllm.LLM`; batching, paging and memory are its business."""
-
-    positional = False
 
     def __init__(self, engine: Any, name: str = "model") -> None:
         self.engine, self.name = engine, name
@@ -54,17 +53,14 @@ class VllmEngine:
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False)
         return text
 
-    def prefixes(self) -> bool:
-        """A request may carry a prefix."""
-        return True
-
     def prompt_ids(self, request: Request) -> list[int]:
-        """What the model reads: the chat template's text (or the raw prompt), then the prefix's ids."""
-        text = request.prompt
-        if not request.raw:
-            message = [{"role": "user", "content": request.prompt}]
-            text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        return [*self._ids(text), *(request.prefix.ids or ())]
+        """What the model reads: the rendered conversation (or the raw prompt), then the prefix's ids."""
+        return [*prompt_ids(self.tokenizer, request.prompt), *(request.prefix.ids or ())]
+
+    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """The whole continuation at once: an offline vLLM does not stream."""
+        (generation,) = await asyncio.to_thread(self.generate, [request])
+        yield Delta(generation.written.ids, generation.kept.text, generation)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """The continuations, in the order of the requests."""
@@ -80,6 +76,8 @@ class VllmEngine:
                 min_tokens=request.min_tokens,
                 temperature=request.temperature,
                 top_p=request.top_p,
+                top_k=request.top_k or -1,
+                min_p=request.min_p,
                 seed=sub_seed(request.seed, *(request.prefix.ids or ())) % 2**31,
                 stop=list(request.stop) or None,
                 stop_token_ids=[*request.stop_ids, *sorted(self.marks.eos)],

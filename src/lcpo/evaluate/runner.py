@@ -103,10 +103,6 @@ def check_engine(subject: EvaluatedModel, engine: Engine) -> None:
     """Raises EngineError where a method asks for what the engine cannot do."""
     for spec in subject.methods:
         found = method(spec)
-        if found.needs_prefix and not engine.prefixes():
-            raise EngineError(
-                f"method {spec} makes the model go on with a given beginning; {engine.name} cannot do that"
-            )
         if found.needs_ids and engine.marks is None:
             raise EngineError(f"method {spec} works on token ids; {engine.name} gives text only")
 

@@ -6,19 +6,18 @@ response once, to the largest limit asked for, and cuts the rest out of it; what
 it had been run alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from lcpo.engines.base import Engine, Generation, Request, Segment, cut_generation
+from lcpo.engines.base import Conversation, Delta, Engine, Generation, Request, Segment, cut_generation
 from lcpo.thinking import Marks
 
 
 class Key(NamedTuple):
     """What generations must share to be parts of one another."""
 
-    prompt: str
-    raw: bool
+    prompt: Conversation | Segment
     seed: int
     temperature: float
     top_p: float
@@ -34,16 +33,16 @@ class Trace:
     start: int
 
 
-class CachingEngine:
+class CachingEngine(Engine):
     """An engine in front of another one that never generates the same thing twice.
 
     generated: tokens that were really generated; asked: tokens that the requests would have cost one by one. Lives as
-    long as a batch. Engines without ids, and requests with single stop tokens, are passed on.
+    long as a batch. What an engine without positional seeds is asked, and requests with single stop tokens, are passed on.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.name, self.format, self.positional = engine.name, engine.format, engine.positional
+        self.name, self.format = engine.name, engine.format
         self.marks: Marks | None = engine.marks
         self.generated = 0
         self.asked = 0
@@ -57,14 +56,14 @@ class CachingEngine:
         """As the engine does."""
         return self.engine.decode(ids)
 
-    def prefixes(self) -> bool:
-        """As the engine does."""
-        return self.engine.prefixes()
+    def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """As the engine does: what is streamed is not shared."""
+        return self.engine.stream(request)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """The continuations, in the order of the requests."""
         found: dict[int, Generation] = {}
-        alone = [i for i, request in enumerate(requests) if self.marks is None or request.stop_ids]
+        alone = [i for i, request in enumerate(requests) if not self.engine.positional or request.stop_ids]
         for i, generation in zip(alone, self._pay([requests[i] for i in alone]), strict=True):
             found[i] = generation
         waiting = [i for i in range(len(requests)) if i not in found]
@@ -127,7 +126,7 @@ class CachingEngine:
 
 def _key(request: Request) -> Key:
     least = len(_prefix(request)) + request.min_tokens if request.min_tokens else 0
-    return Key(request.prompt, request.raw, request.seed, request.temperature, request.top_p, least)
+    return Key(request.prompt, request.seed, request.temperature, request.top_p, least)
 
 
 def _prefix(request: Request) -> tuple[int, ...]:
