@@ -216,7 +216,7 @@ def test_filler_puts_marks_in_the_place_of_the_thought() -> None:
     found, engine = decode("filler", natural("<think>....</think>7"), budget=4)
     assert (found.response.text, found.calls, found.forced) == ("<think>....</think>7", 1, True)
     assert found.tokens == 1 + 4 + 1 + 2
-    assert engine.requests[0].prompt.endswith("Think for 4 tokens.")
+    assert engine.requests[0].prompt_text.endswith("Think for 4 tokens.")
     found, _ = decode("filler:mark=-", lambda request: "7", budget=3, opened=True)
     assert found.response.text == "---</think>7"
 
@@ -225,7 +225,7 @@ def test_majority_votes_among_short_samples_and_pays_for_all() -> None:
     answers = iter(["8", "7", "9", "7"])
 
     def script(request: Request) -> str:
-        assert request.prompt.endswith("Think for 10 tokens.")
+        assert request.prompt_text.endswith("Think for 10 tokens.")
         return f"<think>x</think>{next(answers)}"
 
     found, engine = decode("majority", script, budget=40)

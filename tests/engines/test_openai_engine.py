@@ -7,7 +7,7 @@ import pytest
 from spoken import speaking
 
 from lcpo.decode import Ask, Response, method
-from lcpo.engines.base import Request, Segment
+from lcpo.engines.base import Request, Segment, user
 from lcpo.engines.openai import OpenAIEngine
 from lcpo.errors import ConfigError, EngineError
 from lcpo.evaluate.runner import drive
@@ -15,7 +15,7 @@ from lcpo.thinking import CLOSE
 from lcpo.types import Budget, Problem
 from sums_model import tokenizer
 
-ASKED = Request("What is 3+4?", 50, seed=1)
+ASKED = Request(user("What is 3+4?"), 50, seed=1)
 
 
 def run(engine: OpenAIEngine, spec: str, budget: int | None = None) -> Response:
@@ -61,9 +61,9 @@ def test_a_chat_call_and_what_it_reports() -> None:
 
 
 def test_many_requests_keep_their_order() -> None:
-    with speaking(lambda request: request.prompt.upper()) as server:
+    with speaking(lambda request: request.prompt_text.upper()) as server:
         engine = OpenAIEngine(server.url, "talker", parallel=8)
-        found = engine.generate([Request(f"q{i}", 50, seed=i) for i in range(40)])
+        found = engine.generate([Request(user(f"q{i}"), 50, seed=i) for i in range(40)])
     assert [one.written.text for one in found] == [f"Q{i}" for i in range(40)]
     assert len({body["seed"] for body in server.bodies}) == 40
     assert engine.generate([]) == []
@@ -72,7 +72,7 @@ def test_many_requests_keep_their_order() -> None:
 def test_a_stop_is_put_back_whoever_says_so() -> None:
     with speaking(lambda request: "<think>3+4</think>7") as server:
         engine = OpenAIEngine(server.url, "talker")
-        asked = Request("q", 50, seed=1, stop=(CLOSE,))
+        asked = Request(user("q"), 50, seed=1, stop=(CLOSE,))
         (told,) = engine.generate([asked])
         server.stop_reason = False
         (untold,) = engine.generate([asked])
@@ -118,7 +118,7 @@ def test_a_character_cut_in_two_is_not_sent() -> None:
         run(OpenAIEngine(server.url, "talker"), "s1:waits=0", 5)
         assert server.bodies[1]["messages"][1]["content"].startswith("<think>ab")
         engine = OpenAIEngine(server.url, "talker")
-        engine.generate([Request("q", 5, seed=1, prefix=Segment(None, "ab\ufffd"))])
+        engine.generate([Request(user("q"), 5, seed=1, prefix=Segment(None, "ab\ufffd"))])
         assert server.bodies[-1]["messages"][1]["content"] == "ab"
 
 
@@ -156,9 +156,9 @@ def test_what_is_put_in_the_place_of_a_stop_is_counted() -> None:
 
 def test_with_a_tokenizer_what_is_inserted_is_counted_by_it() -> None:
     def script(request: Request) -> str:
-        if request.prompt.endswith("</think>"):
+        if request.prompt_text.endswith("</think>"):
             return "7"
-        return "cd</think>" if request.prompt.endswith("Wait") else "<think>ab</think>"
+        return "cd</think>" if request.prompt_text.endswith("Wait") else "<think>ab</think>"
 
     with speaking(script) as server:
         found = run(OpenAIEngine(server.url, "talker", tokenizer=tokenizer()), "s1", 20)

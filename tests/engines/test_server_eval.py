@@ -16,7 +16,7 @@ def obeys(request: Request) -> str:
     """Thinks exactly as long as it is asked to, the tags and the answer included."""
     if request.prefix.text:
         return "\\boxed{2}"
-    budget = parse(request.prompt)[1].tokens or 40
+    budget = parse(request.prompt_text)[1].tokens or 40
     return "<think>" + "x" * (budget - 12) + "</think>\\boxed{2}"
 
 

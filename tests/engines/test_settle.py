@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcpo.engines.base import Format, Request, Segment, cut_generation, sub_seed
+from lcpo.engines.base import Format, Request, Segment, cut_generation, sub_seed, user
 from lcpo.engines.scripted import EOS, SPECIAL, ScriptedEngine
 from lcpo.thinking import CLOSE
 
@@ -28,18 +28,18 @@ def ids(text: str) -> tuple[int, ...]:
     ],
 )
 def test_settle(stream: str, limit: int, stop: tuple[str, ...], written: str, kept: str, finish: str) -> None:
-    found = cut_generation(ids(stream), Request("q", limit, seed=0, stop=stop), ENGINE)
+    found = cut_generation(ids(stream), Request(user("q"), limit, seed=0, stop=stop), ENGINE)
     assert found is not None
     assert (found.written.text, found.kept.text, found.finish) == (written, kept, finish)
     assert found.tokens == len(found.written.ids or ())
 
 
 def test_a_stream_that_is_too_short_settles_nothing() -> None:
-    assert cut_generation(ids("abc"), Request("q", 4, seed=0, stop=(CLOSE,)), ENGINE) is None
+    assert cut_generation(ids("abc"), Request(user("q"), 4, seed=0, stop=(CLOSE,)), ENGINE) is None
 
 
 def test_single_stop_tokens_end_a_generation() -> None:
-    found = cut_generation(ids("a<b"), Request("q", 3, seed=0, stop_ids=(ord("<"),)), ENGINE)
+    found = cut_generation(ids("a<b"), Request(user("q"), 3, seed=0, stop_ids=(ord("<"),)), ENGINE)
     assert found is not None
     assert (found.written.text, found.kept.text, found.finish, found.tokens) == ("a<", "a", "stop", 2)
 

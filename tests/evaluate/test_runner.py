@@ -41,8 +41,8 @@ def script(request: Request) -> str:
     """Thinks for about as long as the seed says, and is right now and then."""
     if request.prefix.text.endswith("</think>"):
         return "5"
-    number = sub_seed(request.seed, request.prompt)
-    right = int(re.search(r"is (\d+)", request.prompt)[1]) + 1  # type: ignore[index]
+    number = sub_seed(request.seed, request.prompt_text)
+    right = int(re.search(r"is (\d+)", request.prompt_text)[1]) + 1  # type: ignore[index]
     thought = "xyz"[number % 3] * (number % 30)
     full = f"<think>{thought}</think>{right if number % 2 else 0}"
     return full[len(request.prefix.text) :] if full.startswith(request.prefix.text) else "ab</think>"
@@ -211,21 +211,17 @@ def test_a_write_error_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
 
 class Mute(ScriptedEngine):
-    """Gives text without ids, and cannot go on with a beginning."""
+    """Gives text without ids."""
 
     def __init__(self) -> None:
         super().__init__(script)
         self.marks = None
 
-    def prefixes(self) -> bool:
-        return False
-
 
 def test_what_an_engine_cannot_do_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="go on with a given beginning"):
-        go(tmp_path / "a", load=lambda subject: Mute())
-    by_ids = replace(SETTINGS, subjects=(replace(SUBJECT, methods=("prompted",)),))
-    go(tmp_path / "b", by_ids, load=lambda subject: ScriptedEngine(script))
+    by_ids = replace(SETTINGS, subjects=(replace(SUBJECT, methods=("s1_l1",)),))
+    with pytest.raises(EngineError, match="works on token ids"):
+        go(tmp_path / "a", by_ids, load=lambda subject: Mute())
 
 
 def test_batches_hold_every_cell_of_their_rows() -> None:

@@ -63,8 +63,8 @@ class Request:
     prompt: a conversation that the chat template renders, or a segment that the model reads as it is (its ids where
     known, else its text). prefix: what stands after the prompt already. max_tokens: the limit of this continuation,
     tokens. temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 leave the distribution as it is. stop: texts that end
-    the continuation; stop_ids: single tokens that do. min_tokens: so many tokens are neither EOS nor a stop (a tag that
-    is one token). processors: change the logits before a token is drawn; only engines that run the model here have them.
+    the continuation; stop_ids: single tokens that do. min_tokens: so many tokens are neither EOS nor a stop (a tag
+    that is one token). processors: change the logits before a token is drawn, where the model runs in this process.
     """
 
     prompt: Conversation | Segment
@@ -79,6 +79,13 @@ class Request:
     stop_ids: tuple[int, ...] = ()
     min_tokens: int = 0
     processors: tuple[LogitsProcessor, ...] = ()
+
+    @property
+    def prompt_text(self) -> str:
+        """The prompt as text: the contents of a conversation, a blank line between them, or the raw text."""
+        if isinstance(self.prompt, Segment):
+            return self.prompt.text
+        return "\n\n".join(message.content for message in self.prompt)
 
 
 @dataclass(frozen=True)
@@ -123,8 +130,8 @@ ON_LINES = Format(OPEN + "\n", "\n" + CLOSE + "\n\n")
 class Delta:
     """What a stream has new: tokens, and the text that is certain by now (no cut character, no half of a stop).
 
-    The ids of all deltas are `generation.written.ids`, their texts joined `generation.kept.text`. generation: the whole,
-    on the last delta alone.
+    The ids of all deltas are `generation.written.ids`, their texts joined `generation.kept.text`. generation: the
+    whole, on the last delta alone.
     """
 
     ids: tuple[int, ...] | None

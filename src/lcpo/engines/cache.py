@@ -5,11 +5,13 @@ A row's tokens stand at positions 0, 1, 2 ... of its slot, whatever its neighbou
 since in decoding every row attends to a length of its own, and heads that share keys must not copy them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.cache_utils import Cache
@@ -58,14 +60,14 @@ class SlotCache(Cache):  # type: ignore[misc]
                 store[slots, : given.shape[2]] = given.transpose(1, 2)[rows]
 
     def _store(self, like: torch.Tensor) -> torch.Tensor:
-        store = like.new_empty((self.slots, self.room, like.shape[1], like.shape[3]))
-        return store if like.device.type == "cpu" else store.zero_()
+        """Zeros, since what is never written is multiplied by a probability of 0 and must not be NaN."""
+        return like.new_zeros((self.slots, self.room, like.shape[1], like.shape[3]))
 
-    def move(self, sources: Sequence[int], targets: Sequence[int], width: int) -> None:
+    def move(self, sources: NDArray[np.int64], targets: NDArray[np.int64], width: int) -> None:
         """Copies the first `width` positions of some slots to others."""
-        if not sources:
+        if len(sources) == 0:
             return
-        at, to = (torch.tensor(places, device=self.states[0][0].device) for places in (sources, targets))
+        at, to = (torch.from_numpy(places).to(self.states[0][0].device) for places in (sources, targets))
         for states in self.states:
             for store in states:
                 store[to, :width] = store[at, :width]

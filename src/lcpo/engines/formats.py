@@ -1,5 +1,6 @@
 """What a tokenizer says of its model: how a thought is written, what ends a response, how a prompt is rendered."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lcpo.engines.base import ON_LINES, Conversation, Format, Segment
@@ -36,3 +37,29 @@ def ids_of(tokenizer: Any, text: str) -> list[int]:
     """The ids of a text, no special tokens added."""
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
     return ids
+
+
+class TextStream:
+    """The text of tokens as they come: characters are whole, and what may be the beginning of a stop is held back.
+
+    sent: all that was given out so far.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], stops: Sequence[str] = ()) -> None:
+        self.decode, self.stops = decode, stops
+        self.ids: list[int] = []
+        self.start = self.read = 0
+        self.held = self.sent = ""
+
+    def feed(self, new: Sequence[int]) -> str:
+        """The text that these tokens make certain."""
+        self.ids += new
+        before, now = self.decode(self.ids[self.start : self.read]), self.decode(self.ids[self.start :])
+        if now.endswith("\ufffd") or len(now) <= len(before):
+            return ""
+        self.start, self.read = self.read, len(self.ids)
+        text = self.held + now[len(before) :]
+        back = max((n for stop in self.stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
+        text, self.held = text[: len(text) - back], text[len(text) - back :]
+        self.sent += text
+        return text

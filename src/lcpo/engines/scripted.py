@@ -70,9 +70,7 @@ class ScriptedEngine(Engine):
 
     def _say(self, request: Request) -> Generation:
         ids = self.encode(self.script(request) + EOS).ids or ()
-        prompt = request.prompt
-        text = prompt.text if isinstance(prompt, Segment) else "".join(message.content for message in prompt)
-        before = len(self.encode(text).ids or ()) + len(request.prefix.ids or ())
+        before = len(self.encode(request.prompt_text).ids or ()) + len(request.prefix.ids or ())
         generation = cut_generation(ids, request, self, before)
         if generation is None:
             raise EngineError("the script ends without an end")

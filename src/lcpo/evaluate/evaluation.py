@@ -68,6 +68,6 @@ def make_engine(
         from lcpo.engines.vllm import VllmEngine
 
         return VllmEngine.load(source.path, source.name)
-    from lcpo.engines.transformers import TransformersEngine
+    from lcpo.engines.local import LocalEngine
 
-    return TransformersEngine.load(source.path, source.name)
+    return LocalEngine.load(source.path, source.name)

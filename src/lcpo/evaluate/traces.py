@@ -37,13 +37,14 @@ class CachingEngine(Engine):
     """An engine in front of another one that never generates the same thing twice.
 
     generated: tokens that were really generated; asked: tokens that the requests would have cost one by one. Lives as
-    long as a batch. What an engine without positional seeds is asked, and requests with single stop tokens, are passed on.
+    long as a batch. Engines without positional seeds, and requests with single stop tokens, are passed on.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.name, self.format = engine.name, engine.format
         self.marks: Marks | None = engine.marks
+        self.sharing = engine.positional and engine.marks is not None
         self.generated = 0
         self.asked = 0
         self._traces: dict[Key, list[Trace]] = {}
@@ -63,7 +64,7 @@ class CachingEngine(Engine):
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """The continuations, in the order of the requests."""
         found: dict[int, Generation] = {}
-        alone = [i for i, request in enumerate(requests) if not self.engine.positional or request.stop_ids]
+        alone = [i for i, request in enumerate(requests) if not self.sharing or request.stop_ids]
         for i, generation in zip(alone, self._pay([requests[i] for i in alone]), strict=True):
             found[i] = generation
         waiting = [i for i in range(len(requests)) if i not in found]

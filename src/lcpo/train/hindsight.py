@@ -20,18 +20,17 @@ from pydantic import Field
 
 from lcpo.budgets import LogUniform, Uniform, length
 from lcpo.config import Config
+from lcpo.engines.base import Request, Segment, sub_seed
+from lcpo.engines.local import LocalEngine
 from lcpo.errors import ConfigError, EngineError
 from lcpo.recipes.recipe import Recipe
 from lcpo.tasks import Task
 from lcpo.train import source
 from lcpo.train.data import ask, task_of, user_message
 from lcpo.train.reward import filler_share, marks, opens_thought
-from lcpo.train.sampler import Drawing, rollout_uniforms, sample
 from lcpo.train.supervised import Optimizers, Row, rate, step
 from lcpo.types import NO_BUDGET, Budget, Kind, Problem
 from lcpo.verifiers import grade_many
-
-_BATCH = 384
 
 
 class Hindsight(Config):
@@ -126,18 +125,13 @@ def draw(
         encode(tokenizer, problem, budget, recipe.budget.template)
         for problem, budget in zip(chosen, asked, strict=True)
     ]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    found: dict[int, list[int]] = {}
-    for at in range(0, len(order), _BATCH):
-        part = order[at : at + _BATCH]
-        numbers = rollout_uniforms(recipe.seed, -1 - round_, [(i, 0) for i in part], table.cap)
-        caps = [table.cap] * len(part)
-        ids = sample(
-            model, [prompts[i] for i in part], caps, numbers,
-            eos=[tokenizer.eos_token_id], pad=tokenizer.pad_token_id, drawing=Drawing(),
-        )  # fmt: skip
-        found.update(zip(part, ids, strict=True))
-    ended = [i for i in sorted(found) if found[i][-1] == tokenizer.eos_token_id]
+    engine = LocalEngine(model, tokenizer)
+    requests = [
+        Request(Segment(tuple(ids), ""), table.cap, seed=sub_seed(recipe.seed, "rollout", -1 - round_, i, 0))
+        for i, ids in enumerate(prompts)
+    ]
+    found = {i: list(each.written.ids or ()) for i, each in enumerate(engine.generate(requests))}
+    ended = [i for i in sorted(found) if found[i][-1] in engine.eos]
     texts = [tokenizer.decode(found[i][:-1], skip_special_tokens=False) for i in ended]
     thinking, verifier = opens_thought(tokenizer), recipe.task.verifier or task.verifier
     golds = [chosen[i].answers for i in ended]

@@ -19,6 +19,8 @@ from trl import GRPOConfig, GRPOTrainer
 
 from lcpo.advantages import advantage as advantage_named
 from lcpo.budgets import BudgetSampler
+from lcpo.engines.base import LogitsProcessor, Request, Segment, sub_seed
+from lcpo.engines.local import LocalEngine
 from lcpo.errors import ConfigError, EngineError
 from lcpo.objectives import Objective
 from lcpo.recipes.recipe import Controller, Ramp, changed
@@ -28,7 +30,7 @@ from lcpo.train.checkpoint import MARKER
 from lcpo.train.data import ask, columns
 from lcpo.train.logprobs import LARGEST, SHARED, WORTH, distinct, logprobs, shareable
 from lcpo.train.reward import COLUMNS, LcpoReward
-from lcpo.train.sampler import Drawing, Filler, rollout_uniforms, sample
+from lcpo.train.sampler import FillerThought
 from lcpo.train.saving import save_checkpoint
 from lcpo.types import Budget, FloatArray, IntArray, Outcomes
 
@@ -109,6 +111,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         )
         self.reward.marks = replace(self.reward.marks, eos=frozenset(self.eos_token_ids))
         self.own_sampler = self._may_sample()
+        self._engine: LocalEngine | None = None
         single = self.accelerator.distributed_type.value == "NO" and self.accelerator.device.type == "cpu"
         self.shares_prompts = (
             single and shareable(self.model) and not (self.args.gradient_checkpointing or self.aux_loss_enabled)
@@ -172,27 +175,33 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         return result
 
     def _sample(self, prompt_ids: Sequence[Sequence[int]]) -> list[list[int]]:
-        numbers = rollout_uniforms(self.args.seed, self._step_now, self._where, max(self._caps))
-        with self.accelerator.autocast():
-            return sample(
-                self.accelerator.unwrap_model(self.model_wrapped),
-                prompt_ids,
-                self._caps,
-                numbers,
-                eos=self.eos_token_ids,
-                pad=self._tokenizer.pad_token_id,
-                drawing=Drawing(self.temperature, self.top_k, self.top_p, self.min_p),
-                filler=self._filler(),
+        model = self.accelerator.unwrap_model(self.model_wrapped)
+        if self._engine is None or self._engine.model is not model:
+            self._engine = LocalEngine(model, self._tokenizer)
+        requests = [
+            Request(
+                Segment(tuple(ids), ""),
+                cap,
+                seed=sub_seed(self.args.seed, "rollout", self._step_now, row, copy),
+                temperature=self.temperature,
+                top_p=self.top_p,
+                top_k=self.top_k,
+                min_p=self.min_p or 0.0,
+                processors=self._filler(),
             )
+            for ids, cap, (row, copy) in zip(prompt_ids, self._caps, self._where, strict=True)
+        ]
+        with self.accelerator.autocast():
+            return [list(generation.written.ids or ()) for generation in self._engine.generate(requests)]
 
-    def _filler(self) -> Filler | None:
+    def _filler(self) -> tuple[LogitsProcessor, ...]:
         if self.options.thought is None:
-            return None
+            return ()
         mark = self._tokenizer.encode(self.options.thought, add_special_tokens=False)
         marks = self.reward.marks
         if not len(mark) == len(marks.open) == len(marks.close) == 1:
             raise ConfigError(f"thought {self.options.thought!r} and the think tags must be one token each")
-        return Filler(marks.open[0], marks.close[0], mark[0], self.options.answer_tokens)
+        return (FillerThought(marks.open[0], marks.close[0], mark[0], marks.eos, self.options.answer_tokens),)
 
     # ---- rewards and advantages -----------------------------------------------------------------------------------
 
