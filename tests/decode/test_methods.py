@@ -196,7 +196,7 @@ def test_s1_l1_as_it_was_run() -> None:
     assert [request.temperature for request in engine.requests] == [1.0, 1.0, 1.0, 0.0]
     assert found.tokens == 8 + 2 * 4 + len(closing.encode()) + 3
     assert (found.thinking, found.graded) == (False, found.prompt + found.response.text)
-    assert all(request.raw for request in engine.requests)
+    assert all(isinstance(request.prompt, Segment) for request in engine.requests)
 
 
 def test_s1_l1_gives_up_after_its_waits() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from lcpo.engines.base import Request, Segment
+from lcpo.engines.base import Request, Segment, user
 from lcpo.engines.scripted import ScriptedEngine
 
 
@@ -30,7 +30,7 @@ def _answer(server: Server, engine: ScriptedEngine, path: str, body: dict[str, A
     messages = body.get("messages") or [{"content": body["prompt"]}]
     prefix = messages[1]["content"] if len(messages) > 1 else ""
     request = Request(
-        prompt=messages[0]["content"],
+        prompt=user(messages[0]["content"]),
         max_tokens=body.get("max_tokens", body.get("max_completion_tokens")),
         seed=body["seed"],
         prefix=engine.encode(prefix) if prefix else Segment((), ""),
