@@ -1,11 +1,13 @@
 """The plan against hand-made figures and the two published runs."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
 
-from lcpo.cluster.plan import SHAPES, Machine, plan, size_of
+from lcpo.cluster.plan import SHAPES, parse_gpus, plan, shape_of
+from lcpo.engines.models import SHIPPED
 from lcpo.errors import ConfigError
 from lcpo.recipes.recipe import read_recipe
 
@@ -22,9 +24,6 @@ def test_the_published_runs_lie_in_the_range():
         found = plan(recipe, "8xH100")
         assert found["hours"][0] < hours < found["hours"][1]
         assert found["fits"]
-    _, recipe = read_recipe("l1-exact")
-    assert plan(recipe, "8xH100")["calibration"]["hours_scaled"] == 48
-    assert plan(recipe, "8xA100")["calibration"]["hours_scaled"] is None
 
 
 def test_counts_by_hand():
@@ -40,11 +39,15 @@ def test_counts_by_hand():
     assert one["generations"] == 2800
 
 
-def test_what_doubles():
-    _, recipe = read_recipe("l1-exact")
-    grows = plan(recipe, "8xH100")["grows"]
-    assert all(low > 1.5 for low, _ in (grows["budgets"], grows["group"], grows["layers"]))
-    assert 0.5 <= grows["cards"][0] < 1
+def test_more_of_anything_takes_longer():
+    def least(*overrides: str, gpus: str = "8xH100") -> float:
+        _, recipe = read_recipe("l1-exact", overrides)
+        return plan(recipe, gpus)["hours"][0]
+
+    assert least("group.size=32") > 1.5 * least() > 2.5 * least(gpus="16xH100") / 1.1
+    assert least("budget.law.high=2000") < least()
+    _, recipe = read_recipe("tiny-exact")
+    assert plan(recipe, "1xH100")["seconds_generate"][0] > 0.1  # a small model waits for its kernels
 
 
 def test_errors_say_what_is_allowed():
@@ -54,15 +57,50 @@ def test_errors_say_what_is_allowed():
     with pytest.raises(ConfigError, match="8xH100, or 2x8xH100"):
         plan(recipe, "8 x H100")
     with pytest.raises(ConfigError, match="does not say its size; give --size"):
-        size_of("runs/mine")
-    assert (Machine.parse("2x8xH100").count, Machine.parse("H100").count) == (16, 1)
-    assert size_of("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B") == "1.5B" and size_of("Qwen/Qwen3-8B") == "8B"
+        shape_of("somebody/mine")
+    with pytest.raises(ConfigError, match=r"unknown model size '1B'"):
+        shape_of("tiny", "1B")
+    assert (parse_gpus("2x8xH100"), parse_gpus("h100")) == (("H100", 16), ("H100", 1))
+    assert shape_of("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B")[0] == SHAPES["1.5B"]
+    assert shape_of("Qwen/Qwen3-8B")[0] == SHAPES["8B"]
+
+
+def test_a_model_that_is_here_is_read_from_its_config(tmp_path):
+    from safetensors import safe_open
+
+    shipped, source = shape_of("tiny")
+    with safe_open(SHIPPED["tiny"] / "model.safetensors", "np") as weights:
+        counted = sum(weights.get_tensor(name).size for name in weights.keys())  # noqa: SIM118 (it is no mapping)
+    assert shipped.parameters == pytest.approx(counted, rel=0.01) and source == "config.json of tiny"
+    run = tmp_path / "run"
+    shutil.copytree(SHIPPED["tiny"], run / "model")
+    (run / "recipe.toml").write_text("")
+    assert shape_of(str(run))[0] == shape_of(str(run / "model"))[0] == shipped
+    _, recipe = read_recipe("tiny-exact")
+    assert plan(recipe, "1xL4")["model"]["parameters"] == shipped.parameters
+
+
+def test_what_a_config_does_not_say_is_named(tmp_path):
+    config = json.loads((SHIPPED["tiny"] / "config.json").read_text())
+    for changed, message in (({"hidden_size": None}, "does not say 'hidden_size'; give --size"),
+                             ({"num_experts": 8}, "mixture of experts")):  # fmt: skip
+        table = {key: value for key, value in (config | changed).items() if value is not None}
+        (tmp_path / "config.json").write_text(json.dumps(table))
+        with pytest.raises(ConfigError, match=message):
+            shape_of(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": config}))
+    assert shape_of(str(tmp_path))[0] == shape_of("tiny")[0]
 
 
 def test_command_prints_a_table_or_json():
     from lcpo.cli.plan_command import command
 
     done = CliRunner().invoke(command, ["l1-exact", "--gpus", "8xH100"])
-    assert done.exit_code == 0 and "Assumed, not measured" in done.output and "fits" in done.output
+    assert (
+        done.exit_code == 0
+        and "Assumed, never measured" in done.output
+        and "48 h" in done.output
+        and "fits" in done.output
+    )
     done = CliRunner().invoke(command, ["l1-exact", "trl.max_steps=10", "--json"])
     assert json.loads(done.output)["generations"] == 5

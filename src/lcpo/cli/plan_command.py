@@ -9,7 +9,7 @@ from lcpo.cli import emit
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
 @click.option("--gpus", default="8xH100", show_default=True, help="Cards: COUNTxCARD, or NODESxCOUNTxCARD.")
-@click.option("--size", help="The model's size (0.5B, 1.5B, ...); default: read off its name.")
+@click.option("--size", help="The model's size (0.5B, 1.5B, ...); default: what its config.json says, or its name.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON document.")
 def command(recipe: str, overrides: tuple[str, ...], gpus: str, size: str | None, as_json: bool) -> None:
     """Print what a RECIPE will take: memory of a card, tokens, and a range of hours, with what they rest on."""
@@ -17,5 +17,5 @@ def command(recipe: str, overrides: tuple[str, ...], gpus: str, size: str | None
     from lcpo.recipes.recipe import read_recipe
 
     _, read = read_recipe(recipe, overrides)
-    found = plan(read, gpus, size)
-    emit(found, as_json, text(found))
+    planned = plan(read, gpus, size)
+    emit(planned, as_json, text(planned))

@@ -1,47 +1,47 @@
-"""What a run takes before it is started: memory, tokens per step, and a range of hours, each with its assumptions.
+"""What a run takes before it is started: tokens, memory of a card, and a range of hours, with what they rest on.
 
-Hours come from a roofline, corrected by the one published run: L1-Exact, 700 generations of 128 x 16 rollouts on eight
-H100, took 48 hours (cmu-l3/l1#17). Nothing here was measured on a GPU by us.
+Hours come from a roofline with wide margins; MEASURED is all that it was ever held against. For the machine at
+hand `benchmarks/gpu.py` measures a step.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lcpo.cluster.settings import expand, generations
+from lcpo.engines.models import resolve
 from lcpo.errors import ConfigError, unknown
 from lcpo.recipes.recipe import Recipe
 
-
-@dataclass(frozen=True)
-class Gpu:
-    """Memory (GB), dense bf16 arithmetic (TFLOP/s) and memory bandwidth (GB/s) of one card, from its data sheet."""
-
-    memory: float
-    tflops: float
-    bandwidth: float
-
-
-GPUS: Mapping[str, Gpu] = {
-    "H200": Gpu(141, 989, 4800),
-    "H100": Gpu(80, 989, 3350),
-    "A100": Gpu(80, 312, 2039),
-    "A100-40": Gpu(40, 312, 1555),
-    "L40S": Gpu(48, 362, 864),
-    "L4": Gpu(24, 121, 300),
-    "4090": Gpu(24, 165, 1008),
+GPUS: Mapping[str, tuple[float, float, float]] = {
+    "H200": (141, 989, 4800),
+    "H100": (80, 989, 3350),
+    "A100": (80, 312, 2039),
+    "A100-40": (40, 312, 1555),
+    "L40S": (48, 362, 864),
+    "L4": (24, 121, 300),
+    "4090": (24, 165, 1008),
 }
+"""Memory (GB), dense bf16 arithmetic (TFLOP/s) and memory bandwidth (GB/s) of a card, from its data sheet."""
+ROLLOUT, UPDATE, STEP, OVERHEAD = (0.25, 0.05), (0.4, 0.15), (0.005, 0.03), (1.05, 1.4)
+"""At best and at worst: share of the bandwidth that a generation uses over its whole length (stragglers leave its end
+thin), share of the arithmetic that passes reach, seconds of a decoding step however small the model, and the factor for
+the rest (hand-over of weights, grading, checkpoints)."""
+MEASURED = "L1-Exact, 700 generations of 2,048 rollouts of a 1.5B model, took 48 h on 8xH100 (cmu-l3/l1#17)"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a model decides its cost: layers, width, key-value width, feed-forward width, vocabulary, tied output."""
+    """What of a model decides its cost: layers; widths of hidden state, queries, keys, feed-forward; vocabulary."""
 
     layers: int
     width: int
-    kv: int
+    queries: int
+    keys: int
     feed: int
     vocabulary: int
     tied: bool = False
@@ -49,8 +49,8 @@ class Shape:
     @property
     def matrix(self) -> float:
         """Parameters that a token is multiplied with: attention, gated feed-forward and the output layer."""
-        attention = 2 * self.width**2 + 2 * self.width * self.kv
-        return self.layers * (attention + 3 * self.width * self.feed) + self.width * self.vocabulary
+        layer = self.width * (2 * self.queries + 2 * self.keys + 3 * self.feed)
+        return self.layers * layer + self.width * self.vocabulary
 
     @property
     def parameters(self) -> float:
@@ -59,89 +59,114 @@ class Shape:
 
 
 SHAPES: Mapping[str, Shape] = {
-    "0.5B": Shape(24, 896, 128, 4864, 151_936, tied=True),
-    "1.5B": Shape(28, 1536, 256, 8960, 151_936),
-    "7B": Shape(28, 3584, 512, 18_944, 152_064),
-    "8B": Shape(36, 4096, 1024, 12_288, 151_936),
-    "32B": Shape(64, 5120, 1024, 27_648, 152_064),
+    "0.5B": Shape(24, 896, 896, 128, 4864, 151_936, tied=True),
+    "1.5B": Shape(28, 1536, 1536, 256, 8960, 151_936),
+    "7B": Shape(28, 3584, 3584, 512, 18_944, 152_064),
+    "8B": Shape(36, 4096, 4096, 1024, 12_288, 151_936),
+    "32B": Shape(64, 5120, 5120, 1024, 27_648, 152_064),
 }
-"""Shapes by size, as the Qwen2.5 and Qwen3 families and the R1 distillations of them have it; read off the name."""
-
-ROLLOUT = (0.05, 0.25)
-"""Share of the memory bandwidth that a generation uses over its whole length: stragglers leave the end of it thin."""
-UPDATE = (0.15, 0.4)
-"""Share of the arithmetic that forward and backward passes reach."""
-OVERHEAD = (1.05, 1.4)
-"""Factor for what is neither: weight hand-over, grading, checkpoints, waking and sleeping of engines."""
-CALIBRATION = ("L1-Exact on 8xH100", 700 * 128 * 16, 48.0)
-"""The one published point: its name, its rollouts, its hours."""
+"""Shapes by size, of the Qwen2.5 and Qwen3 families and the R1 distillations of them, for models that are not here."""
 
 
-@dataclass(frozen=True)
-class Machine:
-    """`count` cards of a kind on `nodes` nodes."""
+def shape_of(model: str, size: str | None = None) -> tuple[Shape, str]:
+    """The shape of a model and where it was read: --size, the config.json of a run or folder, or the size in its name.
 
-    name: str
-    gpu: Gpu
-    count: int
-    nodes: int
+    Raises ConfigError where none of them says it.
+    """
+    if size is not None:
+        if size not in SHAPES:
+            raise unknown("model size", size, SHAPES)
+        return SHAPES[size], f"--size {size}"
+    if model != "scratch":
+        source = resolve(model)
+        if source.kind != "hub":
+            config = Path(source.path) / "config.json"
+            return _from_config(json.loads(config.read_text(encoding="utf-8")), model), f"config.json of {model}"
+    named = re.findall(r"(?<![\d.])(\d+(?:\.\d+)?)[bB](?![a-zA-Z0-9])", model)
+    if not named:
+        raise ConfigError(f"the name of model '{model}' does not say its size; give --size ({', '.join(SHAPES)})")
+    nearest = min(SHAPES, key=lambda name: abs(math.log(float(name[:-1]) / float(named[-1]))))
+    return SHAPES[nearest], f"its name, as {nearest}"
 
-    @classmethod
-    def parse(cls, given: str) -> "Machine":
-        """ "8xH100", or "4x8xH100" for four nodes of eight. Raises ConfigError."""
-        match = re.fullmatch(r"(?:(?:(\d+)x)?(\d+)x)?([A-Za-z0-9-]+)", given.strip())
-        if match is None:
-            raise ConfigError(f"--gpus {given!r} is not COUNTxCARD, for example 8xH100, or 2x8xH100 for two nodes")
-        nodes, each, name = int(match[1] or 1), int(match[2] or 1), match[3].upper()
-        if name not in GPUS:
-            raise unknown("GPU", name, GPUS)
-        if nodes < 1 or each < 1:
-            raise ConfigError(f"--gpus {given!r} names no card; give at least 1x{name}")
-        return cls(given, GPUS[name], nodes * each, nodes)
+
+def _from_config(config: Mapping[str, Any], model: str) -> Shape:
+    config = config.get("text_config", config)
+    if any("expert" in key for key in config):
+        raise ConfigError(
+            f"'{model}' is a mixture of experts, which is not planned for; give --size of its active part"
+        )
+    try:
+        heads, width, feed = (int(config[n]) for n in ("num_attention_heads", "hidden_size", "intermediate_size"))
+        head = int(config.get("head_dim") or width // heads)
+        keys = int(config.get("num_key_value_heads") or heads) * head
+        layers, vocabulary = int(config["num_hidden_layers"]), int(config["vocab_size"])
+    except KeyError as missing:
+        raise ConfigError(
+            f"config.json of '{model}' does not say {missing}; give --size ({', '.join(SHAPES)})"
+        ) from None
+    return Shape(layers, width, heads * head, keys, feed, vocabulary, bool(config.get("tie_word_embeddings", True)))
+
+
+def parse_gpus(given: str) -> tuple[str, int]:
+    """Card and count of "8xH100", or of "4x8xH100" for four nodes of eight. Raises ConfigError."""
+    match = re.fullmatch(r"(?:(?:(\d+)x)?(\d+)x)?([A-Za-z0-9-]+)", given.strip())
+    if match is None:
+        raise ConfigError(f"--gpus {given!r} is not COUNTxCARD, for example 8xH100, or 2x8xH100 for two nodes")
+    count, name = int(match[1] or 1) * int(match[2] or 1), match[3].upper()
+    if name not in GPUS:
+        raise unknown("GPU", name, GPUS)
+    if count < 1:
+        raise ConfigError(f"--gpus {given!r} names no card; give at least 1x{name}")
+    return name, count
 
 
 def plan(recipe: Recipe, gpus: str, size: str | None = None) -> dict[str, Any]:
-    """Memory, tokens and hours of a recipe on `gpus`. size: a key of SHAPES; None reads it off the model's name.
+    """Tokens, memory and hours of a recipe on `gpus`. size: a key of SHAPES in place of what the model itself says.
 
-    Raises ConfigError for an unknown card, or where the model's size is not in its name.
+    Raises ConfigError for an unknown card, or where nothing says the model's size.
     """
-    machine = Machine.parse(gpus)
-    size = size or size_of(recipe.model)
-    if size not in SHAPES:
-        raise unknown("model size", size, SHAPES)
-    shape = SHAPES[size]
-    steps = generations(recipe)
-    length = mean_length(recipe)
-    rollouts = recipe.group.rollouts
-    rollout = _rollout_seconds(recipe, shape, machine, length)
-    update = _update_seconds(recipe, shape, machine, length)
-    low, high = ((r + u) * o * steps / 3600 for r, u, o in zip(rollout, update, OVERHEAD, strict=True))
-    per_gpu = memory(recipe, shape, machine)
+    name, cards = parse_gpus(gpus)
+    shape, source = shape_of(recipe.model, size)
+    steps, rollouts, length = generations(recipe), recipe.group.rollouts, mean_length(recipe)
+    generate, update = seconds(recipe, shape, GPUS[name], cards)
+    hours = [(g + u) * more * steps / 3600 for g, u, more in zip(generate, update, OVERHEAD, strict=True)]
+    per_card = memory(recipe, shape, GPUS[name][0], cards)
     return {
-        "gpus": machine.name,
-        "model": {"name": recipe.model, "size": size, "parameters": shape.parameters},
+        "gpus": gpus,
+        "memory_of_card": GPUS[name][0],
+        "model": {"name": recipe.model, "read_from": source, "parameters": shape.parameters},
         "generations": steps,
         "rollouts_per_generation": rollouts,
         "tokens_per_generation": rollouts * length,
         "tokens_at_most": rollouts * cap(recipe),
         "tokens_total": rollouts * length * steps,
-        "memory_gb": per_gpu,
-        "fits": sum(per_gpu.values()) < machine.gpu.memory * 0.95,
-        "seconds_generate": list(rollout),
-        "seconds_update": list(update),
-        "hours": [low, high],
-        "gpu_hours": [low * machine.count, high * machine.count],
-        "calibration": calibration(recipe, size, machine, rollouts * steps),
-        "grows": grows(recipe, shape, machine),
+        "memory_gb": per_card,
+        "fits": sum(per_card.values()) < 0.95 * GPUS[name][0],
+        "seconds_generate": generate,
+        "seconds_update": update,
+        "hours": hours,
+        "gpu_hours": [value * cards for value in hours],
+        "measured": MEASURED,
     }
 
 
-def size_of(model: str) -> str:
-    """The size in a model's name ("...-1.5B-..."). Raises ConfigError where there is none."""
-    found = re.findall(r"(?<![\d.])(\d+(?:\.\d+)?)[bB](?![a-zA-Z0-9])", model)
-    if not found:
-        raise ConfigError(f"the name of model '{model}' does not say its size; give --size ({', '.join(SHAPES)})")
-    return min(SHAPES, key=lambda name: abs(math.log(float(name[:-1]) / float(found[-1]))))
+def seconds(
+    recipe: Recipe, shape: Shape, card: tuple[float, float, float], cards: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of a generation and of its update, each at best and at worst.
+
+    A decoding step reads the weights and each running rollout's keys and values. The update is a forward pass each for
+    the old logprobs and the reference's, and eight operations per parameter with recomputation, attention included.
+    """
+    _, tflops, bandwidth = card
+    each, length = recipe.group.rollouts / cards, mean_length(recipe)
+    steps = min(cap(recipe), 1.5 * length)
+    read = 2 * shape.matrix * steps + each * 4 * shape.layers * shape.keys * length**2 / 2
+    ideal = max(read / (bandwidth * 1e9), 2 * shape.matrix * each * length / (tflops * 1e12))
+    passes = int(recipe.trl.get("num_iterations", 1)) * 8 + 2 + (2 if recipe.trl.get("beta") else 0)
+    work = each * (length + 200) * passes * (shape.matrix + 2 * shape.layers * shape.width * (length + 200))
+    generate = [max(ideal / share, steps * least) for share, least in zip(ROLLOUT, STEP, strict=True)]
+    return generate, [work / (tflops * 1e12) / share for share in UPDATE]
 
 
 def cap(recipe: Recipe) -> int:
@@ -157,153 +182,63 @@ def mean_length(recipe: Recipe) -> float:
     not follow the budgets yet; at the paper's settings they begin near 3,000.
     """
     draws = [recipe.budget.law.quantile((i + 0.5) / 512) for i in range(512)]
-    share = {"exact": 1.0, "max": 0.6, "none": 1.0}
-    weights = recipe.budget.kinds
+    share, weights = {"exact": 1.0, "max": 0.6, "none": 1.0}, recipe.budget.kinds
     factor = sum(share[kind] * weight for kind, weight in weights.items()) / sum(weights.values())
     return min(sum(draws) / len(draws) * factor, float(cap(recipe)))
 
 
-def _rollout_seconds(recipe: Recipe, shape: Shape, machine: Machine, length: float) -> tuple[float, float]:
-    """Seconds of a generation: a decoding step reads the weights and each running rollout's keys and values."""
-    each = recipe.group.rollouts / machine.count
-    per_token_kv = 2 * 2 * shape.layers * shape.kv
-    weights = 2 * shape.matrix
-    read = weights * min(cap(recipe), 1.5 * length) + each * per_token_kv * length**2 / 2
-    seconds = read / (machine.gpu.bandwidth * 1e9)
-    arithmetic = 2 * shape.matrix * each * length / (machine.gpu.tflops * 1e12)
-    ideal = max(seconds, arithmetic)
-    return ideal / ROLLOUT[1], ideal / ROLLOUT[0]
+def memory(recipe: Recipe, shape: Shape, size: float, cards: int) -> dict[str, float]:
+    """GB on each card of `size` GB at the peak of the update, parameters sharded over all cards (FSDP).
 
-
-def _update_seconds(recipe: Recipe, shape: Shape, machine: Machine, length: float) -> tuple[float, float]:
-    """Seconds of the updates: 2 passes' worth forward for old and reference logprobs, 8 per parameter for the training
-    pass with recomputation, and the attention over the sequence."""
-    tokens = recipe.group.rollouts * (length + 200)
-    passes = int(recipe.trl.get("num_iterations", 1)) * 8 + 2 + (2 if recipe.trl.get("beta") else 0)
-    attention = 2 * shape.layers * shape.width * (length + 200)
-    flops = tokens * passes * (shape.matrix + attention)
-    ideal = flops / (machine.gpu.tflops * 1e12 * machine.count)
-    return ideal / UPDATE[1], ideal / UPDATE[0]
-
-
-def memory(recipe: Recipe, shape: Shape, machine: Machine) -> dict[str, float]:
-    """GB on each card at the peak of the update, parameters sharded over all cards (FSDP)."""
-    n, cards = shape.parameters, machine.count
-    lora = recipe.lora is not None
-    trained = n if not lora else 4 * int(recipe.lora.get("r", 8)) * shape.layers * (shape.width + shape.feed)  # type: ignore[union-attr]
+    With gradient checkpointing one hidden state per layer is kept, and one layer's inner values; verl computes logits
+    in chunks of 2,048 tokens. vLLM holds its share unless it sleeps.
+    """
+    n, rank = shape.parameters, 0 if recipe.lora is None else int(recipe.lora.get("r", 8))
+    trained = 4 * rank * shape.layers * (shape.width + shape.feed) if rank else n
+    rows, actor = recipe.group.micro_batch, expand(recipe.verl).get("actor_rollout_ref", {}).get("actor", {})
+    tokens = rows * (cap(recipe) + 200) if rows else int(actor.get("ppo_max_token_len_per_gpu", 16_384))
+    inner = shape.layers * shape.width + 4 * shape.feed + 8 * shape.width
+    awake = recipe.trl.get("use_vllm") and not recipe.verl and not recipe.trl.get("vllm_enable_sleep_mode")
+    reference = 0 if rank or not recipe.trl.get("beta") else 2 if recipe.verl else 4
     result = {
         "weights (fp32)": 4 * n / cards,
         "gradients and Adam (fp32)": 12 * trained / cards,
-        "reference": 0.0 if lora or not recipe.trl.get("beta") else (2 if recipe.verl else 4) * n / cards,
-        "gathered layer, activations": 2 * n / shape.layers * 2 + _activations(recipe, shape),
-        "logits of a forward pass (fp32, twice)": 8 * _tokens_at_once(recipe) * shape.vocabulary,
-        "vLLM": _vllm_share(recipe) * machine.gpu.memory * 1e9,
+        "reference": reference * n / cards,
+        "gathered layer, activations": 4 * n / shape.layers + 2 * tokens * inner,
+        "logits of a forward pass (fp32, twice)": 8 * (rows * cap(recipe) if rows else 2048) * shape.vocabulary,
+        "vLLM": float(recipe.trl.get("vllm_gpu_memory_utilization", 0.3)) * size * 1e9 if awake else 0.0,
     }
     return {name: value / 1e9 for name, value in result.items()}
 
 
-def _tokens_at_once(recipe: Recipe) -> float:
-    """Tokens in one forward pass whose logits are alive together; verl computes them in chunks of 2,048 tokens."""
-    if recipe.group.micro_batch is None:
-        return 2048.0
-    return float(recipe.group.micro_batch * cap(recipe))
-
-
-def _activations(recipe: Recipe, shape: Shape) -> float:
-    """Bytes: one hidden state per layer kept in bf16, and one layer's inner values, with gradient checkpointing."""
-    actor = expand(recipe.verl).get("actor_rollout_ref", {}).get("actor", {})
-    tokens = (
-        float(actor.get("ppo_max_token_len_per_gpu", 16_384))
-        if recipe.group.micro_batch is None
-        else float(recipe.group.micro_batch * (cap(recipe) + 200))
-    )
-    return tokens * 2 * (shape.layers * shape.width + 4 * shape.feed + 8 * shape.width)
-
-
-def _vllm_share(recipe: Recipe) -> float:
-    """Share of a card that vLLM holds during the update: none where it sleeps (verl, or TRL's sleep mode)."""
-    if recipe.verl or not recipe.trl.get("use_vllm") or recipe.trl.get("vllm_enable_sleep_mode"):
-        return 0.0
-    return float(recipe.trl.get("vllm_gpu_memory_utilization", 0.3))
-
-
-def calibration(recipe: Recipe, size: str, machine: Machine, rollouts: int) -> dict[str, Any]:
-    """The published run scaled to this one by rollouts alone, null unless model, card and cap are those of it."""
-    name, published, hours = CALIBRATION
-    same = size == "1.5B" and machine.gpu is GPUS["H100"] and cap(recipe) <= 4500
-    scaled = hours * rollouts / published * 8 / machine.count
-    return {"point": name, "hours_published": hours, "hours_scaled": scaled if same else None}
-
-
-def grows(recipe: Recipe, shape: Shape, machine: Machine) -> dict[str, list[float]]:
-    """The factor on a generation's time when one thing doubles: [low estimate, high estimate]."""
-    length = mean_length(recipe)
-    base = [
-        r + u
-        for r, u in zip(
-            _rollout_seconds(recipe, shape, machine, length),
-            _update_seconds(recipe, shape, machine, length),
-            strict=True,
-        )
-    ]
-
-    def factor(changed: Recipe, shape: Shape, machine: Machine, length: float) -> list[float]:
-        rollout = _rollout_seconds(changed, shape, machine, length)
-        update = _update_seconds(changed, shape, machine, length)
-        return [round((r + u) / b, 2) for r, u, b in zip(rollout, update, base, strict=True)]
-
-    doubled = recipe.model_copy(update={"group": recipe.group.model_copy(update={"size": 2 * recipe.group.size})})
-    longer = recipe.model_copy(update={"trl": recipe.trl | {"max_completion_length": 2 * cap(recipe)}, "verl": {}})
-    deeper = Shape(2 * shape.layers, shape.width, shape.kv, shape.feed, shape.vocabulary, shape.tied)
-    more = Machine(machine.name, machine.gpu, 2 * machine.count, machine.nodes)
-    return {
-        "budgets": factor(longer, shape, machine, 2 * length),
-        "group": factor(doubled, shape, machine, length),
-        "layers": factor(recipe, deeper, machine, length),
-        "cards": factor(recipe, shape, more, length),
+def text(planned: Mapping[str, Any]) -> str:
+    """The plan for people: a table, and under it what was measured and what is assumed."""
+    model, memory_gb, n = planned["model"], planned["memory_gb"], planned["model"]["parameters"]
+    size = f"{n / 1e9:.2f} B" if n >= 1e8 else f"{n / 1e6:.2f} M"
+    lines = {
+        "generations": f"{planned['generations']:,}",
+        "rollouts per generation": f"{planned['rollouts_per_generation']:,}",
+        "tokens per generation": f"{planned['tokens_per_generation']:,.0f}   at most {planned['tokens_at_most']:,}",
+        "tokens in all": f"{planned['tokens_total']:,.0f}",
+        "generate, per generation": f"{_range(planned['seconds_generate'])} s",
+        "update, per generation": f"{_range(planned['seconds_update'])} s",
+        "the run": f"{_range(planned['hours'])} h   ({_range(planned['gpu_hours'])} GPU hours)",
+        f"memory of a card, of {planned['memory_of_card']:.0f} GB": "",
+        **{f"  {name}": f"{value:.1f} GB" for name, value in memory_gb.items()},
+        "  in all": f"{sum(memory_gb.values()):.1f} GB   {'fits' if planned['fits'] else 'DOES NOT FIT'}",
     }
+    return f"""\
+{model["name"]} on {planned["gpus"]}: {size} parameters, from {model["read_from"]}
 
+{chr(10).join(f"{name:<42}{value}".rstrip() for name, value in lines.items())}
 
-def text(found: Mapping[str, Any]) -> str:
-    """The plan for people: a table, and under it what it rests on."""
-    model, memory_gb = found["model"], found["memory_gb"]
-    card = Machine.parse(found["gpus"]).gpu.memory
-    lines = [
-        f"{model['name']} ({model['parameters'] / 1e9:.2f} B parameters) on {found['gpus']}, {found['generations']:,} "
-        "generations",
-        "",
-        f"rollouts per generation    {found['rollouts_per_generation']:>14,}",
-        f"tokens per generation      {found['tokens_per_generation']:>14,.0f}   at most {found['tokens_at_most']:,}",
-        f"tokens in all              {found['tokens_total']:>14,.0f}",
-        f"generate, per generation   {_range(found['seconds_generate']):>14} s",
-        f"update, per generation     {_range(found['seconds_update']):>14} s",
-        f"the run                    {_range(found['hours']):>14} h   ({_range(found['gpu_hours'])} GPU hours)",
-        "",
-        f"memory of a card, GB ({card:.0f} there are)",
-        *(f"  {name:<42}{value:>8.1f}" for name, value in memory_gb.items()),
-        f"  {'in all':<42}{sum(memory_gb.values()):>8.1f}   {'fits' if found['fits'] else 'DOES NOT FIT'}",
-        "",
-        "time of a generation when this doubles: "
-        + ", ".join(f"{name} x{low:g}-{high:g}" for name, (low, high) in found["grows"].items()),
-        "",
-        *assumptions(found),
-    ]
-    return "\n".join(lines)
-
-
-def assumptions(found: Mapping[str, Any]) -> list[str]:
-    """What the figures rest on, a line each."""
-    point = found["calibration"]
-    scaled = "" if point["hours_scaled"] is None else f"; scaled by rollouts to this run: {point['hours_scaled']:.0f} h"
-    return [
-        "Assumed, not measured:",
-        f"- generation reads weights and key-value store at {ROLLOUT[0]:.0%}-{ROLLOUT[1]:.0%} of the bandwidth, with "
-        "stragglers",
-        f"- forward and backward passes reach {UPDATE[0]:.0%}-{UPDATE[1]:.0%} of the arithmetic, with recomputation",
-        "- responses are as long as the budgets drawn (max rows: 0.6 of them); early in a run they are longer",
-        "- nodes are joined fast enough that sharding over them costs nothing",
-        f"- the one published point: {point['point']} took {point['hours_published']:.0f} h{scaled}",
-    ]
+Counted: parameters, generations, rollouts, tokens at most.
+Measured, once, by others: {planned["measured"]}. It lies in the range that it gets here.
+Assumed, never measured: memory, and seconds and hours from
+- generation at {ROLLOUT[1]:.0%}-{ROLLOUT[0]:.0%} of the bandwidth, and {STEP[0]}-{STEP[1]} s a decoding step at least
+- passes at {UPDATE[1]:.0%}-{UPDATE[0]:.0%} of the arithmetic, with recomputation
+- responses as long as the budgets drawn (max rows: 0.6 of them); early in a run they are longer
+- nodes joined fast enough that sharding over them costs nothing"""
 
 
 def _range(pair: Any) -> str:
