@@ -75,5 +75,6 @@ def test_the_weights_of_the_base() -> None:
     assert rows.shape == (49_152, 576) and rows.dtype == torch.bfloat16
     near = torch.nn.functional.cosine_similarity(rows[12:17].float(), rows[14].float()[None])
     assert near[:3].min() > 0.99  # reserved tokens that the model never saw are all alike
-    assert near[3:].max() < 0.9  # the two that became tags are not
-    assert not torch.equal(rows[15], rows[16])
+    assert near[3:].max() < 0.8  # the two that became tags are not
+    logits = torch.nn.functional.normalize(rows.float(), dim=1) @ rows[15:17].float().T
+    assert logits.argmax(0).tolist() == [15, 16]  # each can be preferred to every other token

@@ -85,14 +85,28 @@ def _convert(source: str, keywords: dict[str, Any], folder: Path) -> None:
     config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     model = type(read)(config).to(torch.bfloat16)  # transformers does not save a model that was read from GGUF
     model.load_state_dict(read.state_dict())
-    rows = model.get_input_embeddings().weight
-    with torch.no_grad():
-        for tag in RESERVED.values():
-            pieces = tokenizer.backend_tokenizer.model.tokenize(tag)
-            rows[tokenizer.convert_tokens_to_ids(tag)] = rows[[piece.id for piece in pieces]].float().mean(0)
+    give_rows(model.get_input_embeddings().weight, tokenizer)
     model.generation_config = GenerationConfig(eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def give_rows(rows: Any, tokenizer: Any) -> None:
+    """Writes the embeddings of the two tags, which are the output's too: the mean of the tag's pieces, and a direction
+    of its own, as long as an embedding is on average.
+
+    Without the direction a tag's logit is the mean of its pieces' logits and never the largest; an adapter that leaves
+    the embeddings alone could not learn to write it.
+    """
+    import torch
+
+    with torch.no_grad():
+        length = rows.float().norm(dim=1).mean()
+        for tag in RESERVED.values():
+            pieces = [piece.id for piece in tokenizer.backend_tokenizer.model.tokenize(tag)]
+            own = torch.randn(rows.shape[1], generator=torch.Generator().manual_seed(len(tag)))
+            row = rows[pieces].float().mean(0) + length * own / own.norm()
+            rows[tokenizer.convert_tokens_to_ids(tag)] = row.to(rows.dtype)
 
 
 _KEPT = (
