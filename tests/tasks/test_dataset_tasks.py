@@ -17,7 +17,7 @@ class TestTasks:
         source = write(tmp_path / "a.json", [*ROWS, ROWS[0]])
         assert len(evaluation(source).problems()) == 41
         broken = write(tmp_path / "b.json", [*ROWS, {"problem": "x", "answer": None}])
-        with pytest.raises(TaskError, match=r"b\.json row 41: null answer \(column answer\)"):
+        with pytest.raises(TaskError, match=r"b\.json row 41, column answer: null answer; mend"):
             evaluation(broken)
 
     def test_verifier_and_chance_follow_the_options(self, tmp_path: Path) -> None:

@@ -14,11 +14,15 @@ VerifierName = Literal["math", "choice", "exact"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """Problems, what was left out of them and why, and where they came from: {source: sha256 of its bytes}."""
+    """Problems, what was left out of them and why, and where they came from: {source: sha256 of its bytes}.
+
+    notes: what a person should know of the data, a line each (contradictions, what was mended).
+    """
 
     problems: list[Problem]
     dropped: Dropped = field(default_factory=Dropped)
     sha256: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

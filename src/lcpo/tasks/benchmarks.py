@@ -57,7 +57,7 @@ class Benchmark(Task):
             order = np.arange(len(problems))
             np.random.RandomState(self.drawn[0]).shuffle(order)
             problems = [problems[int(place)] for place in order[: self.drawn[1]]]
-        return Loaded(subset(problems, limit, seed), loaded.dropped, loaded.sha256)
+        return replace(loaded, problems=subset(problems, limit, seed))
 
     def _pinned(self) -> tuple[str, ...]:
         if any("{revision}" in source for source in self.hub):
@@ -89,7 +89,7 @@ class TrainingSet(Task):
             raise TaskError(f"{self.name} is for training and has no test split; name a test set with --task or --data")
         loaded = load(self.data or self.hub, columns=self.columns, name=self.name)
         chosen = split_off(loaded.problems, self.validation, seed=0)[split]
-        return Loaded(subset(chosen, limit, seed), loaded.dropped, loaded.sha256)
+        return replace(loaded, problems=subset(chosen, limit, seed))
 
     def with_data(self, data: str | Sequence[str], columns: Mapping[str, str] | None = None) -> Task:
         """This training set from files."""

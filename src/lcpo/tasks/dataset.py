@@ -1,7 +1,8 @@
 r"""Problems from files, zips and the hub: load(sources) -> problems, what was dropped and why, and hashes.
 
 Two problems are the same when question and options agree once white space, a closing instruction ("... \boxed{}.") and
-the order of options are ignored. Duplicates, and what a named test set also holds, are dropped and counted.
+the order of options are ignored. Duplicates, and what a named test set also holds, are dropped and counted apart;
+duplicates whose answers contradict each other are named.
 """
 
 import hashlib
@@ -9,17 +10,22 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
+from lcpo.budgets.prompting import LETTERS
 from lcpo.errors import TaskError
-from lcpo.tasks import answers as cells
+from lcpo.tasks import cells
+from lcpo.tasks import choices as choosing
 from lcpo.tasks import columns as roles
+from lcpo.tasks.answers import answers
 from lcpo.tasks.base import Loaded, Split, Task, VerifierName
-from lcpo.tasks.reading import Row, read
+from lcpo.tasks.choices import Choices
+from lcpo.tasks.reading import Row, Table, read
 from lcpo.types import Dropped, Problem
+from lcpo.verifiers import grade
 
 Missing = Literal["drop", "raise", "keep"]
 
@@ -53,37 +59,75 @@ def load(
         raise TaskError(
             "no data given; name a file, a member of a zip (a.zip::folder) or hub:owner/name@REVISION::SPLIT"
         )
-    held = {key(problem): test for test, problems in (exclude or {}).items() for problem in problems}
+    held: dict[str, str] = {}
+    for test, problems in (exclude or {}).items():
+        held |= {key(problem): test for problem in problems if key(problem) not in held}
     counts: Counter[str] = Counter()
-    hashes: dict[str, str] = {}
+    tables = {source: read(source, roles.header(columns or {})) for source in listed}
     kept: list[Problem] = []
-    seen: Counter[str] = Counter()
-    for source in listed:
-        table = read(source, roles.header(columns or {}))
-        hashes[source] = table.sha256
-        where = roles.resolve(table, columns or {})
-        prefix = name or _stem(source)
-        for row in table.rows:
-            problem, reason = _problem(row, where, option_seed, tidy)
-            if reason in _EMPTY[:2] and missing == "keep":
-                reason = ""
-            if reason and missing == "raise":
-                role = "problem" if reason == "no question" else "answer"
-                raise TaskError(f"{row.where}: {reason} (column {', '.join(where[role])}); mend or remove that row")
+    seen: dict[str, list[tuple[Problem, str]]] = {}
+    for source, table in tables.items():
+        for problem, reason, where in _problems(table, columns or {}, option_seed, tidy):
             own = key(problem)
-            if not reason and own in held:
-                reason = f"held by {PurePosixPath(held[own]).name}"
-            if not reason and seen[own] and duplicates == "drop":
-                reason = "duplicate"
+            reason = _unusable(reason, missing, where) or _held(own, held)
+            if not reason:
+                seen.setdefault(own, []).append((problem, where))
+                if len(seen[own]) > 1 and duplicates == "drop":
+                    reason = "duplicate"
             if reason:
                 counts[reason] += 1
-                continue
-            seen[own] += 1
-            kept.append(_with_id(problem, prefix, own, seen[own]))
+            else:
+                kept.append(_with_id(problem, name or _stem(source), own, len(seen[own])))
     dropped = Dropped(dict(counts))
     if not kept:
         raise TaskError(f"{', '.join(listed)}: no problem is left; dropped were {dropped}")
-    return Loaded(kept, dropped, hashes)
+    notes = [note for table in tables.values() for note in table.notes]
+    notes += contradictions(seen.values(), "the first is kept" if duplicates == "drop" else "all are kept")
+    return Loaded(kept, dropped, {source: table.sha256 for source, table in tables.items()}, tuple(notes))
+
+
+def _unusable(reason: str, missing: Missing, where: str) -> str:
+    """Why a row is dropped, "" where it stays. Raises TaskError where it may not be missing."""
+    if reason and missing == "raise":
+        raise TaskError(f"{where}: {reason}; mend or remove that row")
+    return "" if missing == "keep" and reason in _EMPTY[:2] else reason
+
+
+def _held(own: str, held: Mapping[str, str]) -> str:
+    return f"held by {title(held[own], held.values())}" if own in held else ""
+
+
+def contradictions(repeated: Iterable[Sequence[tuple[Problem, str]]], kept: str) -> list[str]:
+    """A note where equal questions ([(problem, where)]) have answers that differ in value, naming the first of them."""
+    found = []
+    for (problem, where), *others in repeated:
+        other = next((one for one in others if _contradict(problem, one[0])), None)
+        if other is not None:
+            found.append(f"{where} says {_said(problem)}, {other[1]} says {_said(other[0])}")
+    if not found:
+        return []
+    what = "question has" if len(found) == 1 else "questions have"
+    return [f"{len(found)} {what} answers that contradict each other ({kept}); first: {found[0]}"]
+
+
+def _contradict(a: Problem, b: Problem) -> bool:
+    first, second = ({re.sub(r"\s+", "", gold) for gold in _golds(problem)} for problem in (a, b))
+    if not first or not second or first & second:
+        return False
+    if a.options:
+        return True
+    return not any(grade(f"\\boxed{{{gold}}}", a.answers).correct for gold in b.answers)
+
+
+def _golds(problem: Problem) -> Sequence[str]:
+    """The right answers, an option by its text: two copies may have their options in another order."""
+    if not problem.options:
+        return problem.answers
+    return [problem.options[LETTERS.index(letter)] for letter in problem.answers]
+
+
+def _said(problem: Problem) -> str:
+    return " | ".join(_golds(problem))
 
 
 def key(problem: Problem) -> str:
@@ -98,6 +142,21 @@ def without_instruction(question: str) -> str:
     return question[:-_SENTENCE] + _INSTRUCTION.sub("", end) if "\\boxed" in end else question
 
 
+def title(source: str, among: Iterable[str] = ()) -> str:
+    """What a source is called in counts: the file's name, a zip's with its member, a hub data set's with its split.
+
+    The whole source where another one `among` them is called the same.
+    """
+
+    def short(given: str) -> str:
+        path, separator, member = given.partition("::")
+        if given.startswith("hub:"):
+            return path.removeprefix("hub:").partition("@")[0] + separator + member
+        return PurePosixPath(path).name + separator + member
+
+    return source if any(other != source and short(other) == short(source) for other in set(among)) else short(source)
+
+
 def _stem(source: str) -> str:
     last = source.partition("@")[0].rpartition("::")[2] if not source.startswith("hub:") else source.partition("@")[0]
     return PurePosixPath(last.rstrip("/")).stem or "data"
@@ -109,48 +168,43 @@ def _with_id(problem: Problem, prefix: str, own: str, nth: int) -> Problem:
     return Problem(name, problem.question, problem.answers, problem.options, size=problem.size)
 
 
-def _problem(
-    row: Row, where: Mapping[str, tuple[str, ...]], option_seed: int, tidy: Callable[[str], str]
-) -> tuple[Problem, str]:
-    """The row as a problem without id, and why it cannot be used ("" if it can)."""
-    question = tidy(_text(_cell(row, where["problem"])))
-    if passage := _text(_cell(row, where.get("passage", ()))):
-        question = f"{passage}\n\n{question}" if question else ""
-    value = _cell(row, where["answer"])
-    golds: tuple[str, ...]
-    choices = _options(row, where)
-    if "wrong" in where and (right := cells.answers(value)):
-        one, choices = cells.mixed(right[0], [row.values.get(column) for column in where["wrong"]], option_seed)
-        golds = (one,)
-    elif choices:
-        one_of = cells.letter(value, choices, row.where)
-        golds = () if one_of is None else (one_of,)
-    else:
-        golds = cells.answers(value, worked=where["answer"][0].strip().lower() == "solution")
-    size = _cell(row, where.get("size", ()))
-    problem = Problem("", question, golds, choices, size=next(iter(cells.answers(size)), None))
-    reason = "" if golds else "null answer" if value is None else "empty answer"
-    return problem, reason if question else "no question"
+def _problems(
+    table: Table, given: Mapping[str, str], option_seed: int, tidy: Callable[[str], str]
+) -> Iterator[tuple[Problem, str, str]]:
+    """Every row as a problem without id, why it cannot be used ("" if it can), and where it stands."""
+    where = roles.resolve(table, given)
+    options = [_options(row, where.get("options", ())) for row in table.rows]
+    golds = [roles.value(row, where["answer"]) for row in table.rows]
+    column = [pair for pair in zip(golds, options, strict=True) if pair[1].texts and "wrong" not in where]
+    letters = iter(choosing.letters(column, roles.rule(given), "|".join(where["answer"])))
+    worked = where["answer"][0].strip().lower() == "solution"
+    for row, cell, choices in zip(table.rows, golds, options, strict=True):
+        asked, texts = roles.value(row, where["problem"]), choices.texts
+        question = tidy(cells.text(asked))
+        if "passage" in where and (passage := cells.text(roles.value(row, where["passage"]))):
+            question = f"{passage}\n\n{question}" if question else ""
+        chosen = texts and "wrong" not in where
+        right = tuple(filter(None, (next(letters),))) if chosen else answers(cell, worked)
+        if right and "wrong" in where:
+            wrong = [roles.value(row, (name,)) for name in where["wrong"]]
+            letter, texts = choosing.mixed(right[0], wrong, option_seed)
+            right = (letter,)
+        size = answers(roles.value(row, where["size"])) if "size" in where else ()
+        reason = "" if right else "null answer" if cell.value is None else "empty answer"
+        reason = reason if question else "no question"
+        yield (
+            Problem("", question, right, texts, size=next(iter(size), None)),
+            reason,
+            (cell if question else asked).where,
+        )
 
 
-def _cell(row: Row, columns: Sequence[str]) -> Any:
-    """The value of the first of `columns` that holds one."""
-    return next((row.values[name] for name in columns if row.values.get(name) is not None), None)
-
-
-def _options(row: Row, where: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    named = where.get("options", ())
-    if len(named) > 1:
-        return cells.options([row.values.get(name) for name in named if row.values.get(name) is not None], row.where)
-    return cells.options(_cell(row, named), row.where)
-
-
-def _text(value: Any) -> str:
-    """The question in a cell: text, or the last user message of a conversation."""
-    if isinstance(value, (list, tuple)):
-        said = [m.get("content") for m in value if isinstance(m, Mapping) and m.get("role") == "user"]
-        value = said[-1] if said else None
-    return "" if value is None else str(value).strip()
+def _options(row: Row, columns: Sequence[str]) -> Choices:
+    """The options of a row: of one column that holds them all, or of a column each."""
+    if len(columns) > 1:
+        each = [roles.value(row, (name,)).value for name in columns]
+        return choosing.choices(cells.Cell(each, f"{row.where}, columns {'|'.join(columns)}"))
+    return choosing.choices(roles.value(row, columns)) if columns else Choices()
 
 
 def subset(problems: Sequence[Problem], limit: int | None, seed: int) -> list[Problem]:
@@ -180,7 +234,7 @@ class Data(Task):
             has = ", ".join(name for name, problems in self.splits.items() if problems)
             todo = "name a test set with --task or --data" if split == "test" else "choose one of those"
             raise TaskError(f"{self.name} has no {split} split, it has {has}; {todo}")
-        return Loaded(subset(self.splits[split], limit, seed), self.loaded.dropped, self.loaded.sha256)
+        return replace(self.loaded, problems=subset(self.splits[split], limit, seed))
 
 
 @dataclass(frozen=True)
@@ -193,13 +247,15 @@ class Without(Task):
     def load(self, split: Split = "test", limit: int | None = None, seed: int = 0) -> Loaded:
         """See Task.load; what was left out is counted."""
         loaded = self.inner.load(split, None, seed)
+        names = self.held.values()
         held = Counter(
-            f"held by {PurePosixPath(self.held[key(p)]).name}" for p in loaded.problems if key(p) in self.held
+            f"held by {title(self.held[own], names)}" for own in map(key, loaded.problems) if own in self.held
         )
         if not held:
             return self.inner.load(split, limit, seed)
         kept = [problem for problem in loaded.problems if key(problem) not in self.held]
-        return Loaded(subset(kept, limit, seed), Dropped({**loaded.dropped.counts, **held}), loaded.sha256)
+        dropped = Dropped({**loaded.dropped.counts, **held})
+        return replace(loaded, problems=subset(kept, limit, seed), dropped=dropped)
 
 
 def without(task: Task, exclude: Mapping[str, Iterable[Problem]]) -> Task:

@@ -9,13 +9,19 @@ import csv
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lcpo.errors import MissingExtra, TaskError
+from lcpo.tasks.escapes import mend_json, mended
+
+_NUMBER = re.compile(r"\s*[-+]?[$€£]?\d[\d,.]*\s*%?\s*")
+_NO_NAME = re.compile(r"\S+(?:\s+\S+){4}|\d\s*[-+*/^]|[$\\=+^]")
+"""What stands in no column's name: five words, arithmetic, LaTeX."""
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 """File types that are read."""
@@ -31,13 +37,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a source in order, its columns, and the sha256 of its bytes; headless: a CSV without a header."""
+    """The rows of a source in order, its columns, and the sha256 of its bytes; headless: a CSV without a header.
+
+    notes: what was mended while reading, a line each.
+    """
 
     source: str
     columns: tuple[str, ...]
     rows: list[Row]
     sha256: str
     headless: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def read(source: str, header: Sequence[str]) -> Table:
@@ -67,7 +77,8 @@ def _join(source: str, tables: list[Table]) -> Table:
     columns = tuple(dict.fromkeys(name for table in tables for name in table.columns))
     hashes = [table.sha256 for table in tables]
     digest = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return Table(source, columns, rows, digest, headless=all(table.headless for table in tables))
+    notes = tuple(note for table in tables for note in table.notes)
+    return Table(source, columns, rows, digest, all(table.headless for table in tables), notes)
 
 
 def _file_parts(path: Path) -> list[tuple[str, bytes]]:
@@ -121,41 +132,61 @@ def _parse(name: str, content: bytes, header: Sequence[str]) -> Table:
 def _from_json(name: str, text: str, digest: str) -> Table:
     """A JSON file: an array of objects, or an object that holds one array; or JSON lines under a wrong name."""
     try:
-        value = json.loads(text)
+        whole, places = mend_json(text)
+        value = json.loads(whole)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip().startswith("{"):
             return _from_lines(name, text, digest)
         raise TaskError(f"{name} line {error.lineno} is not JSON: {error.msg}") from None
     except RecursionError:
         raise TaskError(f"{name} is not a table: its JSON is nested too deeply") from None
+    except ValueError as error:
+        raise TaskError(f"{name}: {error}") from None
     if isinstance(value, dict):
         arrays = [v for v in value.values() if isinstance(v, list)]
         value = arrays[0] if len(arrays) == 1 else [value]
     if not isinstance(value, list):
         raise TaskError(f"{name} is not a table: it holds a {type(value).__name__}, wanted is an array of objects")
-    return _from_records(name, value, digest)
+    table = _from_records(name, value, digest)
+    return _noted(table, [f"{name} line {text.count(chr(10), 0, place) + 1}" for place in places[:1]], len(places))
 
 
 def _from_lines(name: str, text: str, digest: str) -> Table:
-    rows = []
+    rows, broken = [], []
     for number, line in enumerate(text.split("\n"), start=1):  # never splitlines: JSON strings may hold U+2028
         if not line.strip():
             continue
         where = f"{name} line {number}"
         try:
-            value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            whole, places = mend_json(line)
+            value = json.loads(whole)
+        except (ValueError, RecursionError) as error:
             raise TaskError(f"{where} is not JSON: {error}") from None
+        broken += [where] * len(places)
         rows.append(Row(_object(value, where), where))
-    return _table(name, rows, digest)
+    return _noted(_table(name, rows, digest), broken, len(broken))
+
+
+def _noted(table: Table, first: Sequence[str], count: int) -> Table:
+    """The table with a note on texts in which backslashes were mended, and where the first of them stands."""
+    if not count:
+        return table
+    what = "one text was" if count == 1 else f"{count} texts were"
+    note = f"{first[0]}: LaTeX with a single backslash, which JSON reads otherwise; {what} mended (write \\\\ for \\)"
+    return replace(table, notes=(*table.notes, note))
 
 
 def _from_records(name: str, records: Sequence[Any], digest: str) -> Table:
-    rows = []
+    """Rows of records; control characters in them that begin a LaTeX command are mended."""
+    rows, broken = [], []
     for number, value in enumerate(records, start=1):
         where = f"{name} row {number}"
-        rows.append(Row(_object(value, where), where))
-    return _table(name, rows, digest)
+        values = _object(value, where)
+        whole = mended(values)
+        if whole != values:
+            broken.append(where)
+        rows.append(Row(whole, where))
+    return _noted(_table(name, rows, digest), broken, len(broken))
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:
@@ -169,13 +200,14 @@ def _table(name: str, rows: list[Row], digest: str) -> Table:
 
 
 def _from_csv(name: str, text: str, delimiter: str, header: Sequence[str], digest: str) -> Table:
-    """A CSV with a header where its first line holds a known name, else with columns named 0, 1, 2 ..."""
+    """A CSV with a header, or with columns named 0, 1, 2 ... where its first line is a row like the others."""
     lines = list(_csv_lines(name, text, delimiter))
     if not lines:
         return Table(name, (), [], digest)
-    first = lines[0][1]
-    headed = any(cell.strip().lower() in header for cell in first)
-    columns = tuple(cell.strip() for cell in first) if headed else tuple(str(i) for i in range(len(first)))
+    first = [cell.strip() for cell in lines[0][1]]
+    known = any(cell.lower() in header for cell in first)
+    headed = known or _is_header(first, [cells for _, cells in lines[1:]])
+    columns = tuple(first) if headed else tuple(str(i) for i in range(len(first)))
     rows = []
     for number, cells in lines[1:] if headed else lines:
         where = f"{name} line {number}"
@@ -183,8 +215,31 @@ def _from_csv(name: str, text: str, delimiter: str, header: Sequence[str], diges
             raise TaskError(
                 f"{where} has {len(cells)} fields, wanted are {len(columns)}; quote fields that hold a comma"
             )
-        rows.append(Row(dict(zip(columns, cells, strict=True)), where))
-    return Table(name, columns, rows, digest, headless=not headed)
+        rows.append(Row(mended(dict(zip(columns, cells, strict=True))), where))
+    taken = f"{name} line 1 ({', '.join(first)}) was taken for the names of columns; if it is a row, put names above it"
+    return Table(name, columns, rows, digest, not headed, () if known or not headed else (taken,))
+
+
+def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Whether a first line without a known name is a header all the same; where that is open, it is one.
+
+    A header's cells differ, have at most four words and hold no arithmetic. No cell is a number or ends like a
+    sentence, unless all that stands below some name is a number; but 0, 1, 2 ... are pandas' names. A last column of
+    letters all the way is MMLU's, which has none.
+    """
+    if not rest or len(set(first)) < len(first):
+        return False
+    if first == [str(i) for i in range(len(first))]:
+        return True
+    if any(_NO_NAME.search(name) for name in first):
+        return False
+    if len(first) >= 4 and all(re.fullmatch(r"\s*[A-Z]\s*", cells[-1]) for cells in (first, *rest)):
+        return False
+    below = [[cells[i] for cells in rest if i < len(cells)] for i in range(len(first))]
+    names = [not _NUMBER.fullmatch(name) for name in first]
+    if any(name and all(map(_NUMBER.fullmatch, column)) for name, column in zip(names, below, strict=True)):
+        return True
+    return all(names) and not any(re.search(r"\S\s.*[?.]\s*$", name) for name in first)
 
 
 def _csv_lines(name: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
