@@ -92,6 +92,9 @@ def test_a_question_that_cannot_be_read_names_file_row_and_column(tmp_path: Path
         ("[1, 2]", ("[1, 2]",)),  # an interval, for all that is known
         ("[2, 5)", ("[2, 5)",)),
         ("{1, 2}", ("{1, 2}",)),
+        ("[]", ("[]",)),
+        ("so \\boxed{3} and \\boxed{4}", ("3, 4",)),
+        ("\\boxed{3", ("\\boxed{3",)),
         ('{"name": "add"}', ('{"name": "add"}',)),
         ({"type": "text", "text": "the sum is \\boxed{9}"}, ("9",)),
         ([{"role": "user", "content": "?"}, {"role": "assistant", "content": "So \\boxed{5}."}], ("5",)),

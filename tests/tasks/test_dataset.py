@@ -256,6 +256,56 @@ class TestDropping:
             "held by quiz.json": 1,
         }
 
+    def test_what_a_test_set_holds_is_no_duplicate_and_test_sets_are_told_apart(self, tmp_path: Path) -> None:
+        rows = [*ROWS[:3], ROWS[0], ROWS[1], ROWS[2], ROWS[2]]
+        tests = {
+            "hub:owner/quiz@abc::main/test": [Problem("t", "What is 0 + 0?", ("0",))],
+            "a/test.json": [Problem("t", "What is 1 + 1?", ("2",))],
+            "b/test.json": [Problem("t", "What is 1 + 1?", ("2",)), Problem("t", "What is 9 + 9?", ("18",))],
+        }
+        loaded = load(write(tmp_path / "d.json", [*rows, ROWS[9]]), exclude=tests)
+        assert loaded.dropped.counts == {
+            "held by owner/quiz::main/test": 2,
+            "held by a/test.json": 2,  # named whole, since b/test.json is there too; the first that holds it counts
+            "held by b/test.json": 1,
+            "duplicate": 2,
+        }
+
+    def test_answers_that_contradict_each_other_are_named(self, tmp_path: Path) -> None:
+        asked = "How many ways are there?"
+        rows = [{"problem": asked, "answer": "384"}, *ROWS, {"problem": asked + "\n", "answer": 385}]
+        source = write(tmp_path / "c.json", rows)
+        first = f"1; first: {source} row 1, column answer says 384, {source} row 42, column answer says 385"
+        assert load(source).notes == (f"questions whose answers contradict each other (the first is kept): {first}",)
+        kept = load(source, duplicates="keep")
+        assert len(kept.problems) == 42
+        assert kept.notes == (f"questions whose answers contradict each other (all are kept): {first}",)
+
+    @pytest.mark.parametrize(
+        "golds", [("384", 384.0), ("1/2", "0.5"), ("\\frac{1}{2}", "$\\dfrac12$"), (["7", "8"], "8"), ("a b", "a  b")]
+    )
+    def test_the_same_value_written_otherwise_is_no_contradiction(
+        self, tmp_path: Path, golds: tuple[object, ...]
+    ) -> None:
+        loaded = load(write(tmp_path / "c.json", [{"problem": "q", "answer": gold} for gold in golds]))
+        assert loaded.notes == () and loaded.dropped.counts == {"duplicate": 1}
+
+    def test_options_contradict_by_text_and_not_by_letter(self, tmp_path: Path) -> None:
+        rows = [
+            {"question": "q", "options": ["x", "y"], "answer": "A"},
+            {"question": "q", "options": ["y", "x"], "answer": "B"},
+        ]
+        assert load(write(tmp_path / "c.json", rows)).notes == ()
+        rows[1]["answer"] = "A"
+        assert "column answer says x, " in load(write(tmp_path / "d.json", rows)).notes[0]
+
+    @pytest.mark.parametrize("gold", ["\\boxed{W(n)=1", "\\frac{1}{2", "$x"])
+    def test_golds_that_cannot_be_graded_against_are_named(self, tmp_path: Path, gold: str) -> None:
+        source = write(tmp_path / "g.json", [*ROWS, {"problem": "q", "answer": gold}])
+        (note,) = load(source).notes
+        assert note.startswith(f"gold answers that cannot be graded against as they stand: 1; first: {source} row 41, ")
+        assert load(source, verifier="exact").notes == ()
+
     def test_joined_sources_share_one_memory(self, tmp_path: Path) -> None:
         first, second = write(tmp_path / "a.json", ROWS[:30]), write(tmp_path / "b.json", ROWS[20:])
         loaded = load([first, second])

@@ -127,3 +127,25 @@ def test_dumps_writes_every_kind_of_value(tmp_path: Path) -> None:
         "j": [{"k": 1}, {"k": 2, "l": {"m": [0.5]}}],
     }  # fmt: skip
     assert tomllib.loads(dumps(table)) == table
+
+
+def test_data_beside_the_recipe_is_read_wherever_the_run_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/own.json").write_text("[]")
+    (tmp_path / "here.json").write_text("[]")
+    (tmp_path / "mine/here.json").write_text("[]")
+    table = {
+        "model": "m",
+        "task": {"data": ["own.json", "here.json", "nowhere.json"], "exclude": "own.json"},
+        "budget": {"law": {"law": "uniform", "low": 8, "high": 16}},
+        "objective": {"preset": "l1_exact"},
+    }
+    (tmp_path / "mine/r.toml").write_text(dumps(table))
+    monkeypatch.chdir(tmp_path)
+    _, recipe = read_recipe("mine/r.toml")
+    assert recipe.task.data == ("mine/own.json", "here.json", "nowhere.json")
+    assert recipe.task.exclude == ("mine/own.json",)
+    _, changed_ = read_recipe("mine/r.toml", ["task.data=own.json"])
+    assert changed_.task.data == ("mine/own.json",)

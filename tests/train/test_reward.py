@@ -168,3 +168,21 @@ def test_a_closing_tag_that_is_merged_with_its_neighbours_is_counted_and_read(cl
     assert scored.outcomes.length.tolist() == [[len(thought)]]
     assert scored.outcomes.correct.tolist() == [[1.0]]
     assert len(thought) + len(answer) < scored.tokens[0] == len(response)
+
+
+def test_golds_of_a_row_are_any_number_of_texts_or_numbers_and_never_nothing(tokenizer: Any) -> None:
+    reward = LcpoReward("l1_exact", tokenizer, verifier="exact")
+    columns = {"budget_tokens": [8], "budget_kind": ["exact"], "budget_scope": ["response"]}
+    response = [ids(tokenizer, "<think></think>83")]
+    for golds in (
+        {"answer": ["83"]},
+        {"answer": [83]},
+        {"answer": [["7", "83"]]},
+        {"answers": [["83"]]},
+        {"answers": ["83"]},
+    ):
+        assert reward.score(response, {**golds, **columns}).outcomes.correct.item() == 1.0
+    assert reward.score(response, {"answers": ["38"], **columns}).outcomes.correct.item() == 0.0
+    for nothing in ({"answer": [None]}, {"answer": [[None]]}, {"answers": [[]]}):
+        with pytest.raises(ConfigError, match="gold answer"):
+            reward.score(response, {**nothing, **columns})

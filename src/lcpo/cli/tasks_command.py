@@ -71,6 +71,7 @@ def _report(checked: "Checked") -> str:
     for one in checked.findings:
         why = one.known or one.reason
         lines.append(f"  {one.id} ({one.form}): given {one.given!r}, read {one.read!r}, gold {one.gold!r}: {why}")
+    lines += [f"  warning: {note}" for note in checked.notes]
     return "\n".join([*lines, *(f"  sha256 {digest}  {source}" for source, digest in checked.sha256.items())])
 
 

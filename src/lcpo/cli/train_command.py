@@ -74,6 +74,7 @@ def _dry_run(name: str, recipe: Recipe, run: Path, as_json: bool) -> None:
         "run": str(run),
         "problems": len(made.loaded.problems),
         "dropped": made.loaded.dropped.counts,
+        "warnings": list(made.loaded.notes),
         "optimizer_steps": made.steps,
         "generations": generations,
         "rollouts": generations * group.rollouts,
@@ -83,6 +84,7 @@ def _dry_run(name: str, recipe: Recipe, run: Path, as_json: bool) -> None:
     lines = [
         f"# {takes['problems']} problems (left out: {made.loaded.dropped}); {made.steps} optimizer steps over "
         f"{generations} generations of {group.problems} problems x {group.size} rollouts",
+        *(f"# warning: {note}" for note in made.loaded.notes),
         f"# {takes['rollouts']:,} rollouts, at most {takes['tokens_at_most']:,} tokens; on {takes['device']}",
         f"# into {run}",
     ]

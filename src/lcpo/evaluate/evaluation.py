@@ -40,6 +40,8 @@ def evaluate(
 
     if setup.loaded.dropped.counts:
         print(f"{setup.task.name}: left out {setup.loaded.dropped}", file=sys.stderr)
+    for note in setup.loaded.notes:
+        print(f"warning: {note}", file=sys.stderr)
     try:
         state = run(settings, setup.loaded.problems, load, folder, resume=resume)
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ from lcpo.budgets.prompting import template_named
 from lcpo.config import Config, apply_overrides, read_toml
 from lcpo.errors import ConfigError, unknown
 from lcpo.objectives import PRESETS, Objective, objective
+from lcpo.tasks.reading import beside
 from lcpo.types import Kind
 
 
@@ -289,7 +290,22 @@ def read_recipe(given: str, overrides: Sequence[str] = ()) -> tuple[str, Recipe]
         table, name = read_toml(path), path.stem
     else:
         table, name = recipes.table(given), given
-    return name, parse_recipe(apply_overrides(recipes.extended(table), list(overrides)), f"recipe {name}")
+    whole = apply_overrides(recipes.extended(table), list(overrides))
+    return name, parse_recipe(_beside(whole, path.parent), f"recipe {name}")
+
+
+def _beside(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The table with data files that are not where the run is started, but beside the recipe, named from here."""
+    task = table.get("task")
+    if not isinstance(task, dict):
+        return table
+    sources = {name: _as_tuple(task.get(name)) for name in ("data", "exclude")}
+    found = {
+        name: [beside(each, folder) if isinstance(each, str) else each for each in several]
+        for name, several in sources.items()
+        if isinstance(several, (list, tuple))
+    }
+    return {**table, "task": {**task, **found}}
 
 
 def parse_recipe(table: Mapping[str, Any], where: str) -> Recipe:

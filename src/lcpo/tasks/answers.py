@@ -1,13 +1,14 @@
 """Gold answers as data sets write them, turned into the strings that verifiers compare.
 
-`... #### 18` (GSM8K) is 18, `\\boxed{7}` is 7, 142.0 is 142; of a list any one is right.
+`... #### 18` (GSM8K) is 18, `\\boxed{7}` is 7, 142.0 is 142; of a list any one is right, of several
+boxes beside each other all are (`1, 2`).
 """
 
 import re
 
 from lcpo.tasks.cells import Cell, empty, is_conversation, parsed, text
+from lcpo.verifiers.box import Unclosed, boxes
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
@@ -17,7 +18,8 @@ def answers(cell: Cell, worked: bool = False) -> tuple[str, ...]:
     Raises TaskError for an object, a truth value and all else that is no text, number or list of them.
     """
     inner = parsed(cell)
-    value = inner if isinstance(inner, list) and all(isinstance(item, str) for item in inner) else cell.value
+    texts = isinstance(inner, list) and bool(inner) and all(isinstance(item, str) for item in inner)
+    value = inner if texts else cell.value
     if empty(value):
         return ()
     if isinstance(value, (list, tuple)) and not is_conversation(value):
@@ -30,15 +32,11 @@ def answers(cell: Cell, worked: bool = False) -> tuple[str, ...]:
 
 
 def marked(said: str) -> str | None:
-    """What stands after the last `####`, else in the last box; None where there is neither."""
+    """What stands after the last `####`, else in the last box or boxes; None where there is neither."""
     if "####" in said:
         return _THOUSANDS.sub("", said.rpartition("####")[2].strip())
-    boxes = list(_BOX.finditer(said))
-    if not boxes:
+    try:
+        found = boxes(said, "prefer")
+    except Unclosed:
         return None
-    depth, start = 1, boxes[-1].end()
-    for place in range(start, len(said)):
-        depth += {"{": 1, "}": -1}.get(said[place], 0)
-        if depth == 0:
-            return said[start:place].strip()
-    return None
+    return ", ".join(found) if found else None

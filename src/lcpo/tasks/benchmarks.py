@@ -51,6 +51,7 @@ class Benchmark(Task):
             duplicates="keep",
             name=self.name,
             tidy=self.tidy,
+            verifier=self.verifier,
         )
         problems = loaded.problems
         if self.drawn is not None and len(problems) > self.drawn[1]:
@@ -87,7 +88,7 @@ class TrainingSet(Task):
         """See Task.load. There is no test split: what was trained on tests nothing."""
         if split == "test":
             raise TaskError(f"{self.name} is for training and has no test split; name a test set with --task or --data")
-        loaded = load(self.data or self.hub, columns=self.columns, name=self.name)
+        loaded = load(self.data or self.hub, columns=self.columns, name=self.name, verifier=self.verifier)
         chosen = split_off(loaded.problems, self.validation, seed=0)[split]
         return replace(loaded, problems=subset(chosen, limit, seed))
 

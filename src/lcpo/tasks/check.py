@@ -46,6 +46,7 @@ class Checked:
     findings: tuple[Finding, ...]
     dropped: Mapping[str, int]
     sha256: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -68,7 +69,7 @@ def check(task: Task, loaded: Loaded, deadline: float = 5.0) -> Checked:
     passed = {form: len(problems) - len({one.id for one in findings if one.form == form}) for form in tried}
     return Checked(
         *(task.name, task.verifier, len(problems), passed, tuple(findings)),
-        *(dict(loaded.dropped.counts), dict(loaded.sha256)),
+        *(dict(loaded.dropped.counts), dict(loaded.sha256), loaded.notes),
     )
 
 

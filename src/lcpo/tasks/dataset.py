@@ -25,7 +25,7 @@ from lcpo.tasks.base import Loaded, Split, Task, VerifierName
 from lcpo.tasks.choices import Choices
 from lcpo.tasks.reading import Row, Table, read
 from lcpo.types import Dropped, Problem
-from lcpo.verifiers import grade
+from lcpo.verifiers import check_gold, grade
 
 Missing = Literal["drop", "raise", "keep"]
 
@@ -45,6 +45,7 @@ def load(
     name: str | None = None,
     option_seed: int = 0,
     tidy: Callable[[str], str] = str,
+    verifier: VerifierName | None = None,
 ) -> Loaded:
     """The problems of one or several sources, joined in order (lcpo.tasks.reading says what a source is).
 
@@ -52,6 +53,7 @@ def load(
     left out and counted. missing: rows without an answer are dropped and counted, refused, or kept without answers.
     name: what ids begin with (default: the file's); an id is the same wherever the problem stands. option_seed: the
     order of options where a data set gives right and wrong answers apart. tidy: applied to every question first.
+    verifier: what will grade; None takes math where there are no options. Golds that it cannot read are noted.
     Raises TaskError in one line, naming the row.
     """
     listed = [sources] if isinstance(sources, str) else list(sources)
@@ -83,6 +85,7 @@ def load(
         raise TaskError(f"{', '.join(listed)}: no problem is left; dropped were {dropped}")
     notes = [note for table in tables.values() for note in table.notes]
     notes += contradictions(seen.values(), "the first is kept" if duplicates == "drop" else "all are kept")
+    notes += unreadable((first for first, *_ in seen.values()), verifier)
     return Loaded(kept, dropped, {source: table.sha256 for source, table in tables.items()}, tuple(notes))
 
 
@@ -106,8 +109,21 @@ def contradictions(repeated: Iterable[Sequence[tuple[Problem, str]]], kept: str)
             found.append(f"{where} says {_said(problem)}, {other[1]} says {_said(other[0])}")
     if not found:
         return []
-    what = "question has" if len(found) == 1 else "questions have"
-    return [f"{len(found)} {what} answers that contradict each other ({kept}); first: {found[0]}"]
+    return [f"questions whose answers contradict each other ({kept}): {len(found)}; first: {found[0]}"]
+
+
+def unreadable(found: Iterable[tuple[Problem, str]], verifier: VerifierName | None) -> list[str]:
+    """A note where golds of problems [(problem, where)] cannot be graded against, naming the first of them."""
+    bad = [
+        f"{where}: {why}"
+        for problem, where in found
+        if not problem.options
+        for gold in problem.answers
+        if (why := check_gold(gold, verifier or "math"))
+    ]
+    if not bad:
+        return []
+    return [f"gold answers that cannot be graded against as they stand: {len(bad)}; first: {bad[0]}"]
 
 
 def _contradict(a: Problem, b: Problem) -> bool:
@@ -274,7 +290,7 @@ def evaluation(
 
     verifier: None takes `choice` where every problem has options, else `math`.
     """
-    loaded = load(data, columns=columns, missing="raise", duplicates="keep", name=name)
+    loaded = load(data, columns=columns, missing="raise", duplicates="keep", name=name, verifier=verifier)
     return _task(data, loaded, {"test": loaded.problems}, verifier, name)
 
 
@@ -295,7 +311,7 @@ def training(
     """
     if not 0 <= validation < 1:
         raise TaskError(f"validation is a share of the problems in [0, 1), given {validation}")
-    loaded = load(data, columns=columns, exclude=exclude, name=name)
+    loaded = load(data, columns=columns, exclude=exclude, name=name, verifier=verifier)
     return _task(data, loaded, split_off(loaded.problems, validation, seed), verifier, name)
 
 

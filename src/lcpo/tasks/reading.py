@@ -20,7 +20,7 @@ from lcpo.errors import MissingExtra, TaskError
 from lcpo.tasks.escapes import mend_json, mended
 
 _NUMBER = re.compile(r"\s*[-+]?[$€£]?\d[\d,.]*\s*%?\s*")
-_NO_NAME = re.compile(r"\S+(?:\s+\S+){4}|\d\s*[-+*/^]|[$\\=+^]")
+_NO_NAME = re.compile(r"\S+(?:\s+\S+){4}|\d\s*[-+*/^]|\$.*\$|[\\=^]")
 """What stands in no column's name: five words, arithmetic, LaTeX."""
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
@@ -68,6 +68,14 @@ def read(source: str, header: Sequence[str]) -> Table:
     else:
         parts = _file_parts(Path(path))
     return _join(source, [_parse(name, content, header) for name, content in parts])
+
+
+def beside(source: str, folder: Path) -> str:
+    """A source with `folder` before it where its relative path is not here but there; any other source as it is."""
+    path, separator, member = source.partition("::")
+    if source.startswith("hub:") or Path(path).exists() or not (folder / path).exists():
+        return source
+    return f"{folder / path}{separator}{member}"
 
 
 def _join(source: str, tables: list[Table]) -> Table:

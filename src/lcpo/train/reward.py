@@ -135,11 +135,10 @@ def opens_thought(tokenizer: Any) -> Thinking:
     return True if str(text).rstrip().endswith(OPEN) else "auto"
 
 
-def _golds(columns: Mapping[str, Any]) -> list[Sequence[str]]:
-    if "answers" in columns:
-        return [list(answers) for answers in columns["answers"]]
-    if "answer" in columns:
-        return [[str(answer)] for answer in columns["answer"]]
+def _golds(columns: Mapping[str, Any]) -> list[Sequence[Any]]:
+    for name in ("answers", "answer"):
+        if name in columns:
+            return [list(gold) if isinstance(gold, (list, tuple)) else [gold] for gold in columns[name]]
     raise ConfigError(f"the data set has no column 'answers' or 'answer', only {', '.join(sorted(columns))}")
 
 

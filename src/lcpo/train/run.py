@@ -139,6 +139,7 @@ def _opening(made: Plan, from_step: int) -> Iterator[str]:
     """What is said before the first step."""
     group, device = made.recipe.group, "the CPU" if made.args.use_cpu else "the GPU"
     yield f"{len(made.loaded.problems)} problems of {made.task.name} (left out: {made.loaded.dropped})"
+    yield from (f"warning: {note}" for note in made.loaded.notes)
     yield f"{made.steps} steps of {group.problems} problems x {group.size} rollouts on {device}, into {made.run}"
     if from_step:
         yield f"going on from step {from_step}"
