@@ -6,7 +6,7 @@ arXiv:2503.04697's code grades the last box of what follows the thought; `requir
 import re
 from typing import Literal
 
-from lcpo.verifiers.normalise import closing
+from lcpo.verifiers.brackets import closing
 
 Box = Literal["prefer", "require"]
 

@@ -129,9 +129,16 @@ def _other_condition(gold: Answer, answer: Answer) -> bool:
 def _numerals(gold: str, answer: str) -> bool | None:
     """Whether two numerals of a named base are one; the base may be left out, and 42 is not 52 in base 8."""
     wanted, given = _BASED.fullmatch(gold), _BASED.fullmatch(answer)
-    if wanted is None or not (given or answer.isdigit()):
-        return None
-    return wanted.groups() == given.groups() if given else wanted[1] == answer
+    if wanted:
+        return (
+            (wanted.groups() == given.groups() if given else wanted[1] == answer) if given or answer.isdigit() else None
+        )
+    if given and gold.isdigit() and 2 <= int(given[2]) <= 36:
+        try:
+            return int(given[1], int(given[2])) == int(gold)
+        except ValueError:
+            return False
+    return False if given and gold[:1].isdigit() else None
 
 
 def _as_equations(gold: Answer, answer: Answer) -> bool:
@@ -155,9 +162,10 @@ def _values(gold: Answer, answer: Answer) -> bool | None:
         return False
     wanted, given = _number(gold), _number(answer)
     if wanted is not None and given is not None:
-        if _clock(gold) or _clock(answer):
+        if _clock(gold):
             return [member.text for member in gold.members] == [member.text for member in answer.members]
-        return numbers.equal(wanted, _scaled(given, ratio))
+        other_unit = (gold if given.percent else answer).unit.of if wanted.percent != given.percent else ()
+        return not other_unit and numbers.equal(wanted, _scaled(given, ratio))
     if ":" in (gold.kind, answer.kind):
         return gold.kind == answer.kind and _proportional(gold, answer)
     if gold.members and answer.members:
@@ -175,7 +183,7 @@ def _same_name(one: str, other: str) -> bool:
 
 def _number(answer: Answer) -> Number | None:
     """The number that an answer is; a ratio of two as their quotient, one member in braces as that member."""
-    if answer.kind == ":" and len(answer.members) == 2:
+    if answer.kind == ":" and len(answer.members) == 2 and not answer.words:
         top, low = (member.number for member in answer.members)
         return Number(top.value / low.value) if top and low and low.value else None
     if answer.kind == "{}" and len(answer.members) == 1:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from lcpo.verifiers.brackets import closing
 from lcpo.verifiers.words import NOT_A_UNIT, units
 
 _SIGNS = {
@@ -49,7 +50,9 @@ def _rules(*rules: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
 
 
 _LAYOUT = _rules(
-    (r"<\|(?:begin|end)_of_box\|>", " "),
+    (r"\\(?:checkmark|therefore|blacksquare|square|Box|qed|nonumber)(?![A-Za-z])|\\\s*$", " "),
+    (r"\\(?:SI|qty)\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"\1 \\text{\2}"),
+    (r"\b(?:US|CA?|AU?|NZ|HK|SG?)\s*(?=\\?\$)", ""),
     (r"\\\(|\\\)|(?<!\\)\\\[|(?<!\\)\\\]|\\(?:begin|end)\{(?:equation|align|gather|math|displaymath)\*?\}", " "),
     (r"\\(?:left|right)\s*\.", ""),
     (r"\\(?:left|right|middle|[bB]igg?[lrm]?|limits|nolimits)(?![A-Za-z])", ""),
@@ -60,9 +63,12 @@ _LAYOUT = _rules(
     (r"(?<!\\)\\!", ""),
     (r"(?<=\d)\s*\\[,;:]\s*(?=\d{3}(?!\d))", " "),
     (r"(?<!\\)\\[,;:>/ ]|(?<!\\)\\\n|\\q?quad(?![A-Za-z])|\\(?:thin|med|thick)space(?![A-Za-z])", " "),
+    (r"(?<=\d)~(?=\d{3}(?!\d))", " "),
     (r"(?<=\d)~(?=\d)", r" \\sim "),
+    (r"^\s*\\sim(?=\s*\d)", r"\\approx "),
     (r"^\s*~(?=\s*\d)", r"\\approx "),
     (r"~", " "),
+    (r"(?<=\d)\s*\\Omega(?![A-Za-z])", r" \\text{ohm}"),
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
     (r"\\[dt]binom(?![A-Za-z])", r"\\binom"),
     (r"\\(?:pounds|textsterling|mathsterling)(?![A-Za-z])", "£"),
@@ -72,7 +78,7 @@ _LAYOUT = _rules(
     (r"\\[lr]vert(?![A-Za-z])|\\vert(?![A-Za-z])", "|"),
     (r"\\colon(?![A-Za-z])", ":"),
     (r"\\(?:degree|textdegree|circ)(?![A-Za-z])", r"\\circ "),
-    (r"\s*\^\s*\{?\s*\\circ\s*\}?|\s*(?<!\^)\\circ(?![A-Za-z])", r"^\\circ "),
+    (r"\s*(?:\^\s*\{\s*\\circ\s*\}|\^?\s*\\circ(?![A-Za-z]))", r"^\\circ "),
     (r"\\(?:lnot|neg)(?![A-Za-z])", r"\\neg "),
     (r"\\not\s*=|!=|<>|=/=|\\neq(?![A-Za-z])", r"\\ne "),
     (r"\\leq(?:slant|q)?(?![A-Za-z])|<=", r"\\le "),
@@ -92,20 +98,25 @@ _LAYOUT = _rules(
 _FONTS = re.compile(
     r"\\(?:textcolor\s*\{[^{}]*\}|colorbox\s*\{[^{}]*\}|fcolorbox\s*\{[^{}]*\}\s*\{[^{}]*\}|bbox\s*(?:\[[^\]]*\])?"
     r"|(?:mathbf|boldsymbol|bm|mathit|mathsf|mathnormal|mathcal|underline|uline|ensuremath|boxed|fbox|framebox|mathop"
-    r"|emph|mathstrut|displaylines|pmb)(?![A-Za-z])|[A-Za-z]*box(?![A-Za-z]))\s*(?=\{)"
+    r"|emph|pmb|underbrace|overbrace)(?![A-Za-z])|[A-Za-z]*box(?![A-Za-z]))\s*(?=\{)"
 )
-_WORDED = re.compile(r"\\(?:text(?:bf|rm|it|sf|tt|normal|md|up)?|mbox|hbox|mathrm|operatorname\*?)(?![A-Za-z])\s*")
+_WORDED = re.compile(
+    r"\\(?:text(?:bf|rm|it|sf|tt|normal|md|up)?|mbox|hbox|mathrm|operatorname\*?|unit|si)(?![A-Za-z])\s*"
+)
 _SWITCH = re.compile(r"\\(?:rm|bf|it|sf|bfseries|itshape)(?![A-Za-z])\s*")
 _TEXTWORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?", re.UNICODE)
 _BARE = re.compile(r"(?<![\\A-Za-z\"_^{])[^\W\d_]{2,}(?:'[a-z]+)?(?![A-Za-z\"])")
 
 _TYPED = _rules(
     (r"(?<=[\w)}])\*\*(?=[\w({\\-])", "^"),
-    (r"\*\*|__", ""),
+    (r"\*\*|__|^\s*\*+|\*+\s*$", ""),
     (r"\*", r"\\cdot "),
     (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
     (r"\^\s*(-\s*\d+|\d{2,}|-\s*[A-Za-z])", r"^{\1}"),
-    (r"\\(frac|binom)\s*(\d)\s*(\d)", r"\\\1{\2}{\3}"),
+    (r"\\(frac|binom)\s*(\d)\s*([\dA-Za-z])", r"\\\1{\2}{\3}"),
+    (r"\\(overline|bar|dot)\s*(\d)", r"\\\1{\2}"),
+    (r'\\frac\s*\{((?:"[^"]*"|[\s^{}23-])+)\}\s*\{((?:"[^"]*"|[\s^23-])+)\}', r"\1/\2"),
+    (r'\s*"(?:percent|pct|percentage)"|\s*"per"\s*"cent"', "%"),
     (r"\\(frac|binom)\s*(\d)\s*(?=\{)", r"\\\1{\2}"),
     (r"\\(frac|binom)\s*(\{[^{}]*\})\s*(\w)", r"\\\1\2{\3}"),
     (r"\\sqrt\s*([\d]|[A-Za-z])", r"\\sqrt{\1}"),
@@ -159,22 +170,6 @@ def _raised(text: str) -> str:
             run = re.compile("[" + "".join(table) + "]+")
             text = run.sub(lambda m, t=table, s=sign: f"{s}{{{''.join(t[c] for c in m[0])}}}", text)  # type: ignore[misc]
     return text
-
-
-def closing(text: str, start: int) -> int:
-    """The place of the bracket that closes the one at `start`, -1 where none does; escaped braces do not count."""
-    opener = text[start]
-    closer = {"{": "}", "(": ")", "[": "]"}[opener]
-    depth, i = 0, start
-    while i < len(text):
-        if text[i] == "\\" and i + 1 < len(text) and not text[i + 1].isalpha():
-            i += 2
-            continue
-        depth += (text[i] == opener) - (text[i] == closer)
-        if depth == 0:
-            return i
-        i += 1
-    return -1
 
 
 def _fonts(text: str) -> str:
@@ -252,7 +247,8 @@ def _bare_words(text: str) -> str:
         if word == "sqrt":
             return "√"
         listed = word.lower() in NOT_A_UNIT or word.lower() in units() or word.lower() in _SHORT
-        return f'"{word}"' if len(word) > 3 or listed or not word.isascii() else word
+        name = len(word) > 2 and word.istitle()
+        return f'"{word}"' if len(word) > 3 or listed or name or not word.isascii() else word
 
     return _BARE.sub(replaced, text)
 

@@ -108,14 +108,14 @@ def _repeating(whole: str, start: str, cycle: str) -> Fraction:
     return int(whole) + (int(start or 0) + Fraction(int(cycle), 10 ** len(cycle) - 1)) * Fraction(1, shift)
 
 
-def _continued(text: str) -> tuple[Fraction, int | None]:
-    """0.1666... as 1/6, where the last digits repeat (a single one three times); else the digits that are there."""
+def _continued(text: str) -> tuple[Fraction, int | None] | None:
+    """0.1666... as 1/6, where the last digits repeat (a single one three times); else six digits or more."""
     whole, _, places = text.partition(".")
     for size in range(1, len(places) // 2 + 1):
         cycle = places[-size:]
         if places.endswith(cycle * (3 if size == 1 else 2)) or (size == 1 and places == cycle * 2):
             return _repeating(_digits(whole or "0"), places[:-size], cycle), None
-    return _decimal(text)
+    return _decimal(text) if len(places) >= 6 else None
 
 
 def equal(gold: Number, answer: Number) -> bool:

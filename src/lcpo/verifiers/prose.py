@@ -12,7 +12,7 @@ _LABEL = re.compile(
 )
 _STATED = re.compile(r"(?:\b(?:answer|antwort|réponse)\b|答案)", re.IGNORECASE)
 _LEAD = re.compile(
-    r"^(?:[\s*_>#:-]|(?:therefore|thus|so|hence|simply|just|indeed|final answer|answer)\b[\s,:]*)+", re.IGNORECASE
+    r"^(?:[\s*_>#:]|(?:therefore|thus|so|hence|simply|just|indeed|final answer|answer)\b[\s,:]*)+", re.IGNORECASE
 )
 _END = re.compile(
     r"(?<![\d\s])[.!](?=\s|$)|(?<=\d)[.!](?=\s*$|\s+[A-Z(*])|\n\s*\n|\n(?=[A-Z*#])|(?<=[\w$)}])[?]"
@@ -60,8 +60,6 @@ def _clause(text: str) -> str:
     end = _END.search(text, formula.end() if formula else 0)
     clause = text[: end.start()] if end else text
     clause = clause.strip().strip("*_").strip()
-    if clause.count("=") and re.search(r"[A-Za-z]{3,}", clause):
-        clause = clause[clause.rfind("=") + 1 :].strip() if not re.search(r"\b(?:and|or)\b|,", clause) else clause
     return clause
 
 

@@ -9,9 +9,10 @@ from fractions import Fraction
 from functools import lru_cache
 
 from lcpo.verifiers import units
+from lcpo.verifiers.brackets import encloses, split
 from lcpo.verifiers.numbers import Number, number
 from lcpo.verifiers.units import Unit
-from lcpo.verifiers.words import ABOUT, SCALE
+from lcpo.verifiers.words import ABOUT, CARDINAL, SCALE
 
 Kind = str
 """How members stand together: ",", "and", "or" (bare), "{}", "()", "(]", "[)", "[]", ":" (a ratio), "" (one value)."""
@@ -60,7 +61,9 @@ _CONDITION = re.compile(
     r'(?:\s*"(?:is|an?|integer|real|number|positive|natural)")*|"(?:where|with)"[^?]*)\s*\)?$|[,;]\s*\(?[A-Za-z]\s*'
     r"(?:\\in\s*\\mathbb\{[A-Z]\}(?:\s*\^\{?\+\}?)?|\\ne\s*[-\w.]+)\)?$"
 )
-_CLOCK = re.compile(r"([01]?\d|2[0-4]):[0-5]\d")
+_ANSWER_IS = re.compile(r'(?i)^(?:"the"\s*)?(?:"(?:final|correct)"\s*)?"answer"\s*(?:"is"\s*:?|:)\s*(?=\S)')
+_PAIR = re.compile(r'(\d+)\s*("(?:remainder|rem|r|R|to)"|[Rr])\s*(\d+)')
+_QUANTITY = re.compile(r"""([\d.,/ ]*\d)\s*("[^"]*"|[hdgms](?![A-Za-z]))\s*(?:(?:,|"and")\s*)*""")
 _UNIT_LETTER = re.compile(r"(?<=[\d}])\s*(?:m\s*/\s*s|(?<=[\d}\s])m|(?<=\s)[sghLJNWVAK])(?:\s*\^\s*\{?[23]\}?)?$")
 
 
@@ -92,16 +95,27 @@ def _latex(value: Number) -> str:
 
 
 def _read(text: str) -> Answer:
+    text = re.sub(r'_\{"(\w+)"\}', lambda m: f"_{{{CARDINAL.get(m[1].casefold(), m[0])}}}", text)
     text = re.sub(r'\(?\s*(?:"in"\s*)?"base"[\s-]*(\d+)\s*\)?$', r"_{\1}", text)
     text = re.sub(r"(\d)\s*(?:\^\s*\{?)?\s*\"(?:st|nd|rd|th)\"\}?$", r"\1", text)
     text = re.sub(r'\(?\s*(?:"rounded"\s*)?"to"\s*"the"\s*"nearest".*$|\(?\s*"rounded".*$', "", text).strip()
-    if not text or re.search(r'\d\s*(?:"(?:remainder|rem|r|R)"|[Rr])\s*\d', text):
+    if not text:
         return Answer(text)
-    label = re.match(r'"?\(\s*"?([A-J])"?\s*\)"?[\s.:]+(?=[^\s=+*/^-])', text)
+    if pair := _PAIR.fullmatch(text):
+        left, joint, right = pair.groups()
+        if joint.strip('"').casefold() != "to":
+            return Answer(f"{left} remainder {right}", words=True)
+        return Answer(f"{left}:{right}", kind=":", members=(read(left), read(right)), words=True)
+    while (lead := re.match(r'"([^"]*)"[\s:,]*(?=[^"\s:,-])', text)) and lead[1].casefold() in ABOUT:
+        text = text[lead.end() :]
+    text = _ANSWER_IS.sub("", text)
+    label = re.match(r'"?\(\s*(?:"([A-J])"\s*\)"?[\s.:]+(?=\S)|([A-J])\s*\)[\s.:]+(?=[^\s=+*/^-]))', text)
     if label:
-        return replace(_read(text[label.end() :].strip()), label=label[1])
-    if _WORDS_ALONE.fullmatch(text) and _WORD.search(text):
-        return _of_words(text)
+        return replace(_read(text[label.end() :].strip()), label=label[1] or label[2])
+    if _WORDS_ALONE.fullmatch(text.removesuffix("%")) and _WORD.search(text):
+        words = _of_words(text.removesuffix("%"))
+        percent = text.endswith("%") and words.number
+        return replace(words, number=replace(percent, percent=True), latex="") if percent else words
     lead = re.match(r'((?:"[^"]*"[\s-]*)+):\s*(?=\S)', text)
     if lead and units.unit(lead[1]) is not None:
         return _read(text[lead.end() :])
@@ -117,7 +131,7 @@ def _read(text: str) -> Answer:
 def _of_words(text: str) -> Answer:
     """Words alone: a number in words, one of a few phrases with a sign of their own, a list, or just words."""
     words = _WORD.findall(text)
-    if "(" not in text:
+    if not re.search(r'[(,]|"(?:third|fourth|fifth|tenth|half)s?"-"', text):
         said = units.spoken(words)
         if said is not None:
             unit = units.unit(" ".join(f'"{word}"' for word in words[said[1] :]))
@@ -129,7 +143,7 @@ def _of_words(text: str) -> Answer:
             return Answer(sign, sign, words=True)
     if len(words) == 1 and len(phrase) == 1:
         return Answer(phrase.upper(), phrase, words=True)
-    kind, parts = _split(text)
+    kind, parts = split(text)
     if len(parts) > 1 and all(_WORD.search(part) for part in parts):
         return Answer(text, kind=kind, members=tuple(read(part) for part in parts), words=True)
     return Answer(text, words=True)
@@ -152,7 +166,7 @@ def _structured(text: str) -> Answer:
     whole = _single(text)
     if whole is not None:
         return whole
-    kind, parts = _split(text)
+    kind, parts = split(text)
     named = re.match(rf"({_NAME.pattern})\s*(?:=|\\in(?![A-Za-z]))\s*", text)
     if named and "=" not in text[named.end() :] and (named[0].rstrip()[-1] == "=" or _is_set(text[named.end() :])):
         rest = _structured(text[named.end() :])
@@ -162,7 +176,7 @@ def _structured(text: str) -> Answer:
     if "=" in text and "\\begin" not in text:
         return _equation(text)
     for left, right in _BRACKETS:
-        if text.startswith(left) and text.endswith(right) and _encloses(text, len(left), len(right)):
+        if text.startswith(left) and text.endswith(right) and encloses(text, len(left), len(right)):
             return _bracketed(text, left, right)
     return _one(text)
 
@@ -181,12 +195,12 @@ def _single(text: str) -> Answer | None:
 
 def _compound(text: str) -> Answer | None:
     """Two or more quantities of one kind, each smaller than the one before, as their sum; else None."""
-    parts = re.findall(r'([\d.,/ ]*\d)\s*("[^"]*")(?:\s*(?:,|"and")*\s*)', text)
-    if len(parts) < 2 or re.sub(r'[\d.,/ ]*\d\s*"[^"]*"(?:\s*(?:,|"and")*\s*)', "", text).strip():
+    parts = _QUANTITY.findall(text)
+    if len(parts) < 2 or _QUANTITY.sub("", text).strip():
         return None
     total, sizes, kinds = Fraction(0), [], set()
     for digits, word in parts:
-        value, unit = number(digits.strip()), units.unit(word)
+        value, unit = number(digits.strip()), units.unit('"inch"' if word == '"in"' else word)
         if value is None or unit is None or len(unit.of) != 1:
             return None
         total += value.value * unit.size
@@ -194,7 +208,7 @@ def _compound(text: str) -> Answer | None:
         kinds.add(unit.of)
     if len(kinds) > 1 or sizes != sorted(set(sizes), reverse=True):
         return None
-    return Answer(text, "", Number(total), Unit(kinds.pop(), Fraction(1), frozenset({-1})))
+    return Answer(text, "", Number(total), Unit(kinds.pop(), summed=True))
 
 
 def _listed(text: str, kind: Kind, parts: list[str]) -> Answer:
@@ -210,62 +224,17 @@ def _bracketed(text: str, left: str, right: str) -> Answer:
     if left == "\\{" and built and _RELATION.search(built[2]):
         return _structured(built[2].strip())
     kind = {"\\{": "{", "\\langle": "("}.get(left, left) + {"\\}": "}", "\\rangle": ")"}.get(right, right)
-    _, parts = _split(inside, bracketed=True)
+    _, parts = split(inside, bracketed=True)
     if len(parts) == 1:
         inner = read(inside)
         if kind == "()":
-            return inner if not inner.unit.of else Answer(text)
+            return inner
         return Answer(text, text if inner.latex else "", kind=kind, members=(inner,))
     members = [read(part) for part in parts]
     if not all(parts) or not all(m.latex or m.words for m in members):
         return Answer(text)
     latex = text if all(m.latex for m in members) and left != "\\langle" else ""
     return Answer(text, latex, kind=kind, members=tuple(members))
-
-
-def _split(text: str, bracketed: bool = False) -> tuple[Kind, list[str]]:
-    """A text cut at its outermost commas, semicolons, "and" and "or"; one part where its brackets do not close.
-
-    Outside brackets a comma before exactly three digits belongs to a number.
-    """
-    depth, parts, start, kind, i = 0, [], 0, ",", 0
-    joint = re.compile(r'\s*,?\s*(?:"(and|or|And|Or)"|\\(?:text\{)?(land|lor)\}?)\s*')
-    while i < len(text):
-        char = text[i]
-        if char == "\\" and text[i + 1 : i + 2] in tuple("{}[]()"):
-            depth += (text[i + 1] == "{") - (text[i + 1] == "}")
-            i += 2
-            continue
-        if text.startswith(("\\begin", "\\langle"), i) or text.startswith(("\\end", "\\rangle"), i):
-            depth += 1 if text.startswith(("\\begin", "\\langle"), i) else -1
-        depth += (char in "([{") - (char in ")]}")
-        if depth < 0:
-            return "", [text]
-        match = joint.match(text, i) if depth == 0 else None
-        thousands = not bracketed and re.match(r"\d{3}(?!\d)", text[i + 1 : i + 5]) and text[i - 1 : i].isdigit()
-        if match:
-            kind = "or" if (match[1] or match[2] or "").casefold() in ("or", "lor") else "and"
-            parts.append(text[start:i].strip())
-            i = start = match.end()
-            continue
-        if char in ",;" and depth == 0 and not thousands:
-            parts.append(text[start:i].strip())
-            start = i + 1
-        i += 1
-    parts.append(text[start:].strip())
-    if depth or len(parts) == 1:
-        return "", [text]
-    return kind, [part for part in parts if part] if kind != "," else parts
-
-
-def _encloses(text: str, left: int, right: int) -> bool:
-    r"""Whether the first and the last bracket of a text belong together: not in (1,2) \cup (3,4)."""
-    depth = 0
-    for char in re.sub(r"\\[{}]", lambda m: m[0][1], text[left : len(text) - right]):
-        depth += (char in "([{") - (char in ")]}")
-        if depth < 0:
-            return False
-    return depth == 0
 
 
 def _equation(text: str) -> Answer:
@@ -275,6 +244,8 @@ def _equation(text: str) -> Answer:
         return Answer(text) if sides[0] or len(sides) != 2 else _structured(sides[1])
     if _RELATION.search(text):
         return _one(text)
+    if any(_WORD.search(side) for side in sides[1:-1]):
+        return Answer(text)
     first, last = sides[0], sides[-1]
     value = _structured(last)
     if _NAME.fullmatch(first):
@@ -305,7 +276,7 @@ def _quantity(left: str, value: Number) -> bool:
 def _one(text: str) -> Answer:
     """One thing: words before it, the thing, its unit."""
     body, unit = text, units.NONE
-    while lead := re.match(r'"([^"]*)"[\s:=-]*', body):
+    while lead := re.match(r'"([^"]*)"(?:[\s:=]|-(?="))*', body):
         word = lead[1].casefold()
         money = units.unit(f'"{word}"')
         if word not in ABOUT and not (money and money.of and money.of[0][0] in _MONEY):
@@ -394,8 +365,8 @@ def _valued(text: str, body: str, unit: Unit) -> Answer:
     body = re.sub(r"(?<=[\w})])\s*\^\\circ", "", body) if not re.search(r"\\(?:sin|cos|tan)", body) else body
     if body.endswith("%"):
         body = body[:-1].rstrip()
-    if not body or '"' in body or "'" in body or "?" in body or re.search(r"\d\s+\d", body):
+    if not body or '"' in body or "'" in body or "?" in body or "\\equiv" in body or re.search(r"\d\s+\d", body):
         return Answer(text)
     if re.fullmatch(r"[A-Z]{2,}|[a-z]{3,}", body):
-        return Answer(text, words=True)
+        return Answer(body.casefold(), words=True)
     return Answer(text, re.sub(r"(?<![\d._^{])(\d+)\s*(\\frac\{\d+\}\{\d+\})", r"(\1+\2)", body), unit=unit)

@@ -10,11 +10,15 @@ from lcpo.verifiers.words import CARDINAL, LAST_SIDES, NOT_A_UNIT, PART, SCALE, 
 
 @dataclass(frozen=True)
 class Unit:
-    """What a number counts: (what, power) pairs in order, how much of it, and on which side it lies (words.SIDES)."""
+    """What a number counts: (what, power) pairs in order, how much of it, and on which side it lies (words.SIDES).
+
+    summed: the number was summed up from several units, so without its unit it says nothing.
+    """
 
     of: tuple[tuple[str, int], ...] = ()
     size: Fraction = Fraction(1)
     sides: frozenset[int] = frozenset()
+    summed: bool = False
 
 
 NONE = Unit()
@@ -48,9 +52,9 @@ def unit(phrase: str) -> Unit | None:
             )
         elif token == "/":
             sign = -1
-        elif side is not None:
+        elif side is not None and tokens[place + 1 : place + 2] != ["of"]:
             sides.add(side)
-        elif _means_more(token):
+        elif _means_more(token) or side is not None:
             return None
         elif token in _SQUARE:
             ahead = _SQUARE[token]
@@ -77,6 +81,7 @@ def _tokens(phrase: str) -> list[str] | None:
         elif slash or (word or "").casefold() == "per":
             tokens.append("/")
         elif word:
+            word = "thousand" if word == "k" else word
             after_degree = _AFTER_DEGREE.get(word) if tokens[-1:] == ["degree"] else None
             tokens += _spelt(after_degree or word.casefold(), tokens)
     return tokens
@@ -112,13 +117,9 @@ def _size(word: str) -> Fraction:
 
 
 def _known(word: str) -> tuple[str, Fraction]:
-    if word == "":
-        return "", Fraction(1)
     for form in (word, word.removesuffix("s"), word.removesuffix("es")):
         if form in units():
             return units()[form]
-    if word in ("unit", "units"):
-        return "", Fraction(1)
     return (word[:-3] + "y" if word.endswith("ies") else word.removesuffix("s")), Fraction(1)
 
 
@@ -131,9 +132,11 @@ def ratio(gold: Unit, answer: Unit) -> Fraction | None:
         return None
     wanted, given = dict(gold.of), dict(answer.of)
     if not wanted or not given:
-        return Fraction(1)
+        return None if gold.summed or answer.summed else Fraction(1)
     if wanted == given:
         return answer.size / gold.size
+    if {*wanted, *given} == {"length", "unit"}:
+        return Fraction(1) if [*wanted.values()] == [*given.values()] else None
     extra = {*gold.of} ^ {*answer.of}
     known = {what for what, _ in units().values()} - {"degree", "celsius", "fahrenheit"}
     nested = {*gold.of} <= {*answer.of} or {*answer.of} <= {*gold.of}
@@ -146,7 +149,8 @@ def spoken(words: Sequence[str]) -> tuple[Fraction, int] | None:
     total, current, used = Fraction(0), Fraction(0), 0
     for place, word in enumerate(words):
         part = PART.get(word.removesuffix("s"))
-        if part and (used or words[:1] == ["a"] or part == 2):
+        one = not used or total + current == 1
+        if part and (one != word.endswith("s")) and (used or words[:1] == ["a"] or part == 2):
             return (total + (current or 1)) / part, place + 1
         if word == "and" and used and words[place + 1 : place + 3] in (["a", "half"], ["one", "half"]):
             return total + current + Fraction(1, 2), place + 3

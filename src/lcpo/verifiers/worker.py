@@ -229,6 +229,9 @@ def _verified(gold: Any, answer: Any) -> bool:
             return True
         if not sympy.solve(gold, gold.free_symbols) or not sympy.solve(answer, answer.free_symbols):
             return False
+    inequalities = (sympy.core.relational.Relational, sympy.And)
+    if isinstance(gold, inequalities) and isinstance(answer, inequalities) and len(gold.free_symbols) == 1:
+        return bool(gold.free_symbols == answer.free_symbols and gold.as_set() == answer.as_set())
     return bool(math_verify.verify([gold], [answer], allow_set_relation_comp=True, timeout_seconds=None))
 
 
