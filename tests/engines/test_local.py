@@ -274,3 +274,23 @@ def test_many_short_requests_keep_memory_flat(engine: LocalEngine) -> None:
     engine.generate(short)
     engine.batch.limit = 8
     assert used() - before < 60e6
+
+
+@pytest.mark.parametrize("tokens", [None, {"embed_tokens": [3, 4]}])
+def test_a_model_with_an_adapter_generates_from_merged_weights(tokens: dict[str, list[int]] | None) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_config(configuration(layers=2, width=48, heads=2, head=24))
+    settings = LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", r=4, trainable_token_indices=tokens)
+    live = get_peft_model(base, settings)
+    for parameter in live.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.02 * torch.randn_like(parameter)
+    adapted = LocalEngine(live, tokenizer())
+    ids = torch.randint(5, 300, (2, 17))
+    assert torch.allclose(live.eval()(ids).logits, adapted.model(ids).logits, atol=1e-3)
+    for parameter in live.parameters():
+        parameter.data *= 0.5
+    adapted.generate([Request(user("Add b11."), 3, seed=0)])
+    assert torch.allclose(live(ids).logits, adapted.model(ids).logits, atol=1e-3)

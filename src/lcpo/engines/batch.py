@@ -15,6 +15,7 @@ import torch
 
 from lcpo.engines.base import Request
 from lcpo.engines.cache import PromptCache, SlotCache, mask_of
+from lcpo.engines.graphs import BURST, StepGraphs
 from lcpo.engines.sampling import Sampling, choose, uniforms
 
 READ = {"cpu": 2**13, "cuda": 2**16}
@@ -51,11 +52,15 @@ class RunningBatch:
     """The rows that run and those that wait. `step` draws tokens for all that run; whoever calls it owns the model.
 
     model: a causal language model of transformers, in evaluation mode. decode: ids -> text, for stops of several
-    tokens. limit: at most so many rows run at once. memory: bytes that keys and values may take.
+    tokens. limit: at most so many rows run at once. memory: bytes that keys and values may take. graphs: whether
+    steps are CUDA graphs; then a row gets several tokens between two looks of the host.
     """
 
-    def __init__(self, model: Any, decode: Callable[[Sequence[int]], str], limit: int, memory: int) -> None:
+    def __init__(
+        self, model: Any, decode: Callable[[Sequence[int]], str], limit: int, memory: int, graphs: bool = False
+    ) -> None:
         self.model, self.decode, self.limit, self.memory = model, decode, limit, memory
+        self.graphs = StepGraphs(model) if graphs else None
         self.device: torch.device = model.device
         self.rows: list[Row] = []
         self.waiting: deque[Row] = deque()
@@ -105,7 +110,7 @@ class RunningBatch:
         return max(len(self.rows), min(self.limit, fitting, len(self.rows) + len(self.waiting)))
 
     def _make_room(self, slots: int, room: int) -> None:
-        room = _rounded(room)
+        room = _rounded(room + (BURST if self.graphs else 0))
         if self.cache is None or not self.rows:
             if self.cache is None or self.cache.slots < slots or self.cache.room < room:
                 self.cache = SlotCache(slots, room)
@@ -135,7 +140,7 @@ class RunningBatch:
         slots = torch.arange(len(self.rows), len(self.rows) + len(joining), device=self.device)
         self.cache.admit(prompts, rows, slots)
         self.logits = torch.cat([self.logits[: len(self.rows)], last[rows]]) if self.rows else last[rows]
-        self.position = np.concatenate([self.position, [len(row.before) for row in joining]])
+        self.position = np.concatenate([self.position, [len(row.before) for row in joining]]).astype(np.int64)
         self.rows += joining
 
     def _settings(self) -> None:
@@ -189,9 +194,12 @@ class RunningBatch:
 
     @torch.inference_mode()
     def step(self) -> None:
-        """A token for each row that runs, after those that wait have joined."""
+        """A token (with graphs several) for each row that runs, after those that wait have joined."""
         self._admit()
         if not self.rows:
+            return
+        if self.graphs and not self.processed and (self.counts >= self.least).all():
+            self._burst()
             return
         tokens = self._draw()
         alive = self._record(tokens[:, None].cpu().numpy())
@@ -201,6 +209,19 @@ class RunningBatch:
         if self.rows:
             self.position[~alive] = 0
             self._read(tokens)
+
+    def _burst(self) -> None:
+        """Several tokens for each row that runs, by graphs."""
+        assert self.graphs is not None and self.cache is not None
+        places = (self.offsets + self.counts)[:, None] + np.arange(BURST)
+        numbers = uniforms(self.seeds[:, None], places.astype(np.uint64))
+        tokens, self.logits = self.graphs.burst(self.cache, self.logits, self.position, numbers, self.sampling)
+        self.position = self.position + BURST
+        alive = self._record(tokens.cpu().numpy())
+        if not alive.any() or (not alive.all() and (self.waiting or alive.mean() <= KEEP)):
+            order = self._let_go(alive)
+            self.logits, alive = self.logits[torch.from_numpy(order).to(self.device)], alive[order]
+        self.position[~alive] = 0
 
     def _draw(self) -> torch.Tensor:
         """A token for each row, [B]."""

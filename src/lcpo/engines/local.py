@@ -14,6 +14,7 @@ import torch
 from lcpo.engines.base import Delta, Engine, Generation, Request, Segment, cut_generation
 from lcpo.engines.batch import Row, RunningBatch
 from lcpo.engines.cache import slot_attention
+from lcpo.engines.copies import GenerationCopy, wants_copy
 from lcpo.engines.formats import TextStream, format_of, ids_of, prompt_ids
 from lcpo.errors import EngineError
 from lcpo.thinking import Marks, eos_ids
@@ -32,18 +33,24 @@ class LocalEngine(Engine):
 
     rows: requests decoded side by side; None chooses by size and device. The chat template of the tokenizer is used as
     it is; a template that opens `<think>` in the prompt is noticed. A model in training is put in evaluation mode while
-    it generates.
+    it generates; where it is fp32 on a GPU, or has an adapter, a merged bf16 copy generates, made anew for each call.
+    graphs: whether steps are CUDA graphs; None: on a GPU.
     """
 
     positional = True
 
-    def __init__(self, model: Any, tokenizer: Any, name: str = "model", rows: int | None = None) -> None:
-        self.model, self.tokenizer, self.name = model, tokenizer, name
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str = "model", rows: int | None = None, graphs: bool | None = None
+    ) -> None:
+        self.copy = GenerationCopy(model) if wants_copy(model) else None
+        self.model = model = self.copy.model if self.copy else model
+        self.tokenizer, self.name = tokenizer, name
         cpu = model.device.type == "cpu"
         tiny = sum(parameter.numel() for parameter in model.parameters()) < 20_000_000
         rows = rows or (ROWS_GPU if not cpu else ROWS_TINY if tiny else ROWS)
         total = 0 if cpu else torch.cuda.get_device_properties(model.device).total_memory
-        self.batch = RunningBatch(model, self.decode, rows, MEMORY_CPU if cpu else int(MEMORY_GPU * total))
+        memory = MEMORY_CPU if cpu else int(MEMORY_GPU * total)
+        self.batch = RunningBatch(model, self.decode, rows, memory, not cpu if graphs is None else graphs)
         self.eos = eos_ids(tokenizer.eos_token_id, model.generation_config.eos_token_id)
         self.marks: Marks | None = Marks.of(lambda text: ids_of(tokenizer, text), self.eos, self.decode)
         self.format = format_of(tokenizer)
@@ -90,6 +97,8 @@ class LocalEngine(Engine):
         """The continuations, in the order of the requests. Raises EngineError where one does not fit the context."""
         rows = [self._row(request) for request in requests]
         rows_by_length = sorted(rows, key=lambda row: len(row.before))
+        if self.copy:
+            self.copy.refresh()
         if self._worker is None:
             with self._turn, self._evaluating():
                 self.batch.waiting.extend(rows_by_length)

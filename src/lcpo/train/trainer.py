@@ -176,7 +176,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _sample(self, prompt_ids: Sequence[Sequence[int]]) -> list[list[int]]:
         model = self.accelerator.unwrap_model(self.model_wrapped)
-        if self._engine is None or self._engine.model is not model:
+        if self._engine is None:
             self._engine = LocalEngine(model, self._tokenizer)
         requests = [
             Request(
@@ -191,8 +191,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
             )
             for ids, cap, (row, copy) in zip(prompt_ids, self._caps, self._where, strict=True)
         ]
-        with self.accelerator.autocast():
-            return [list(generation.written.ids or ()) for generation in self._engine.generate(requests)]
+        return [list(generation.written.ids or ()) for generation in self._engine.generate(requests)]
 
     def _filler(self) -> tuple[LogitsProcessor, ...]:
         if self.options.thought is None:
