@@ -9,6 +9,7 @@ from typing import Any
 from lcpo.decode import method
 from lcpo.engines.base import sub_seed
 from lcpo.errors import ConfigError
+from lcpo.measure.portable import portable
 from lcpo.types import Budget, Kind, Problem
 from lcpo.verifiers import Box
 
@@ -59,8 +60,8 @@ class Settings:
     tokenizer: str | None = None
 
     def json(self) -> dict[str, Any]:
-        """The settings as JSON values."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        """The settings as JSON values, without secrets and absolute paths."""
+        return portable(json.loads(json.dumps(asdict(self))))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from lcpo.evaluate.traces import CachingEngine
 from lcpo.measure.files import LOCK, differences, locked, write_text
 from lcpo.measure.filler import filler_tokens
 from lcpo.measure.manifest import manifest
+from lcpo.measure.portable import portable
 from lcpo.measure.progress import Progress
 from lcpo.thinking import Thinking, split_ids
 from lcpo.types import Grade, Problem
@@ -134,7 +135,7 @@ def open_folder(settings: Settings, out: Path, resume: bool) -> State:
         return state
     if not resume:
         raise ConfigError(f"{out} holds an evaluation already; add --resume to go on with it, or choose another --out")
-    changed = differences(state.settings, settings.json())
+    changed = differences(portable(state.settings), settings.json())
     if changed:
         raise ConfigError(
             f"{out} was made with other settings, and they are never mixed: {'; '.join(changed[:5])};"
@@ -180,7 +181,7 @@ def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[s
     told = {
         **manifest(),
         "settings": state.settings,
-        **extra,
+        **portable(extra),
         "tokens_generated": state.generated,
         "tokens_unshared": state.asked,
         "cpu_seconds": round(state.cpu_seconds, 2),

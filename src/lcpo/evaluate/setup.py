@@ -17,6 +17,7 @@ from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, TaskError, unknown
 from lcpo.evaluate.plan import EvaluatedModel, Settings, check, problems_sha256
 from lcpo.measure.files import model_sha256
+from lcpo.measure.portable import portable
 from lcpo.tasks.base import Loaded, Split, Task
 from lcpo.tasks.columns import parse as parse_columns
 from lcpo.types import Kind
@@ -188,9 +189,11 @@ def _seen(law: Mapping[str, Any], kind: Kind, budgets: Sequence[int], run: str) 
 
 
 def run_names(sources: Sequence[ModelSource], given: Sequence[str]) -> list[str]:
-    """A name for each model that no other has: its own, or what was given where two would be alike."""
+    """A name for each model that no other has: its own, or what was given where two would be alike, paths relative."""
     names = [source.name for source in sources]
-    unique = [name if names.count(name) == 1 else text for name, text in zip(names, given, strict=True)]
+    unique = [name if names.count(name) == 1 else portable(text) for name, text in zip(names, given, strict=True)]
+    if len(set(unique)) < len(unique) and len(set(given)) == len(given):
+        unique = [name if unique.count(name) == 1 else f"{name}-{i}" for i, name in enumerate(unique, 1)]
     if len(set(unique)) < len(unique):
         raise ConfigError("the same model is given twice; leave one out")
     return unique

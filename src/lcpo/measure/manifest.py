@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, code state, machine, time. Segment beside every result."""
+"""Where a result comes from: versions, code state, machine, time; written beside every result."""
 
 import importlib.metadata
 import os
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lcpo.measure.portable import command_line, portable
+
 PACKAGES = ("lcpo", "numpy", "torch", "transformers", "trl", "peft", "vllm", "math-verify", "latex2sympy2-extended")
 
 
@@ -19,7 +21,7 @@ def manifest() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **versions()},
         "git": git_state(Path(__file__).parent),
         "machine": machine(),
-        "command": ["lcpo", *sys.argv[1:]],
+        "command": ["lcpo", *command_line(sys.argv[1:])],
     }
 
 
@@ -92,4 +94,4 @@ def cpu_seconds() -> float:
 
 def run_manifest(seed: int, data: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest at the start of a run; steps, tokens and seconds are added at its end."""
-    return {"schema": 1, **manifest(), "seed": seed, "data": dict(data), "model": dict(model)}
+    return {"schema": 1, **manifest(), "seed": seed, "data": portable(data), "model": portable(model)}

@@ -12,6 +12,7 @@ from lcpo.evaluate.comparisons import DIAL
 from lcpo.evaluate.gather import CurveKey
 from lcpo.evaluate.metrics import SCHEMA, results
 from lcpo.evaluate.records import Sample
+from lcpo.measure.portable import portable
 from lcpo.report.plots import Style
 from lcpo.report.training import Run, is_run, read_run
 
@@ -138,9 +139,9 @@ def load(folders: Sequence[Path], resamples: int = 1000) -> Evaluations:
     else:
         chances = {row["task"]: row["chance"] for one in stored for row in one["rows"]}
         found = results(samples, {}, chances=chances, resamples=resamples)
-    manifests = [(name, one["manifest"]) for name, one in zip(names, stored, strict=True)]
+    manifests = [(name, portable(results["manifest"])) for name, results in zip(names, stored, strict=True)]
     names += [run.name for run in runs]
-    manifests += [(run.name, dict(run.manifest)) for run in runs]
+    manifests += [(run.name, portable(run.manifest)) for run in runs]
     return Evaluations(names, manifests, found, curves_of(found["rows"]), texts, runs)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lcpo.measure.portable import portable
 from lcpo.recipes.recipe import Recipe, dumps
 
 TABLES = ("task", "budget", "evaluate")
@@ -54,11 +55,11 @@ def _cell(value: float | None, form: str) -> str:
 def card(name: str, recipe: Recipe, base: str, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
     """The card as Markdown with its metadata block."""
     summary = mean_over(lines)
-    task = recipe.task.name or ", ".join(recipe.task.data)
+    base, task = portable(base), recipe.task.name or ", ".join(portable(recipe.task.data))
     steps = lines[-1]["step"] if lines else 0
     tokens = lines[-1]["tokens"] if lines else 0
     dial = _cell(summary["rank_correlation"], "{:.2f}")
-    tables = {name: getattr(recipe, name).model_dump(mode="json", exclude_none=True) for name in TABLES}
+    tables = {name: portable(getattr(recipe, name).model_dump(mode="json", exclude_none=True)) for name in TABLES}
     return f"""---
 tags: [lcpo, token-budget, grpo]
 pipeline_tag: text-generation

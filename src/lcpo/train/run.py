@@ -11,6 +11,7 @@ from typing import Any
 
 from lcpo.errors import ConfigError, EngineError
 from lcpo.measure import files, manifest
+from lcpo.measure.portable import portable
 from lcpo.recipes.recipe import Recipe, parse_recipe
 from lcpo.tasks import Loaded, Task
 from lcpo.train import card, checkpoint, data, source
@@ -297,8 +298,8 @@ def _write_start(made: Plan, base: str, from_step: int) -> None:
 
 def _same_inputs(run: Path, record: Record, data_now: Record, model_now: Record) -> None:
     """Raises ConfigError where a run is resumed with other data or another base under the same names."""
-    for what, now in (("data", data_now), ("model", model_now)):
-        if record.get(what, now) != now:
+    for what, now in (("data", portable(data_now)), ("model", portable(model_now))):
+        if portable(record.get(what, now)) != now:
             raise ConfigError(
                 f"{run} was started with other {what} ({record[what]}) than there is now ({now}); put back what was "
                 "there, or start anew with another --out"
