@@ -1,16 +1,15 @@
 """Every method token by token, on the scripted engine."""
 
+from dataclasses import replace
+
 import pytest
 
-from lcpo.decode import METHODS, Ask, Response, method, options
-from lcpo.engines.base import ON_LINES, Format, Request, Segment
+from lcpo.decode import METHODS, Ask, Response, method, options, run_method, run_methods
+from lcpo.decode.base import same_text
+from lcpo.engines.base import ON_LINES, Format, Message, Request, Segment, run_async, user
 from lcpo.engines.scripted import EOS, ScriptedEngine
 from lcpo.errors import ConfigError
-from lcpo.evaluate.runner import drive
-from lcpo.types import Budget, Problem, Scope
-from lcpo.verifiers import grade
-
-PROBLEM = Problem("p", "What is 3+4?", ("7",), instruction="")
+from lcpo.types import Budget, Scope
 
 
 def ask(
@@ -21,23 +20,14 @@ def ask(
     scope: Scope = "response",
 ) -> Ask:
     engine.format = format or engine.format
-    return Ask(
-        problem=PROBLEM,
-        budget=None if budget is None else Budget("exact", budget, scope),
-        wording="l1",
-        seed=5,
-        temperature=1.0,
-        top_p=1.0,
-        cap=cap,
-        engine=engine,
-        extract=lambda text: grade(text, "7", "exact").answer,
-    )
+    asked = None if budget is None else Budget("exact", budget, scope)
+    return Ask(user("What is 3+4?"), asked, engine, seed=5, cap=cap)
 
 
 def decode(spec: str, script: object, budget: int | None = None, **more: object) -> tuple[Response, ScriptedEngine]:
     engine = ScriptedEngine(script, opened=bool(more.pop("opened", False)))  # type: ignore[arg-type]
     chosen = method(spec)  # asked as the plan asks it: with a budget of its own scope
-    (found,) = drive([chosen.steps(ask(engine, budget, scope=chosen.scope, **more))], engine)  # type: ignore[arg-type]
+    (found,) = run_methods(engine, [chosen.steps(ask(engine, budget, scope=chosen.scope, **more))])  # type: ignore[arg-type]
     return found, engine
 
 
@@ -187,7 +177,7 @@ def test_s1_l1_as_it_was_run() -> None:
             return super().encode("<" if text == "<|im_start|><|im_end|>" else text)
 
     engine = OtherWords(script)
-    (found,) = drive([method("s1_l1").steps(ask(engine, 8))], engine)
+    (found,) = run_methods(engine, [method("s1_l1").steps(ask(engine, 8))])
     assert found.prompt == "<｜begin▁of▁sentence｜><｜User｜>\nWhat is 3+4?<｜Assistant｜><think>\n"
     closing = "\n<｜User｜>The final Answer is:"
     assert found.response.text == "aWaitc</think>dWaitef" + closing + " 7\n"
@@ -240,6 +230,50 @@ def test_majority_of_truncated_samples_and_ties() -> None:
         "majority:votes=2:of=truncate", lambda r: next(answers) if r.prefix.text else "<think>" + "x" * 99, budget=10
     )
     assert found.response.text == "<think>xxxxx</think>8"
+
+
+def test_an_unclosed_thought_has_no_vote_also_where_the_template_opens_it() -> None:
+    thoughts = iter(["so 8", "so 8", "so 8", "x</think>7"])
+    found, _ = decode("majority", lambda request: next(thoughts), budget=40, opened=True)
+    assert found.response.text == "x</think>7"
+    assert same_text([found]) == ["7"]
+    unclosed, _ = decode("unlimited", lambda request: "so 8", opened=True)
+    assert same_text([unclosed]) == [None]
+
+
+def test_votes_are_counted_as_the_ask_says() -> None:
+    answers = iter(["0.5", "1/2", "3", "3."])
+    engine = ScriptedEngine(lambda request: next(answers))
+    values = {"0.5": 0.5, "1/2": 0.5, "3": 3.0, "3.": None}
+    asked = replace(ask(engine, 40), votes=lambda responses: [values[each.response.text] for each in responses])
+    (found,) = run_methods(engine, [method("majority").steps(asked)])
+    assert found.response.text == "0.5"
+
+
+def test_the_budget_goes_to_the_users_last_message() -> None:
+    turns = (Message("system", "Be brief."), *user("Hello."), Message("assistant", "Hello!"), *user("What is 3+4?"))
+    engine = ScriptedEngine(lambda request: "7")
+    asked = replace(ask(engine, 9), conversation=turns)
+    (found,) = run_methods(engine, [method("prompted").steps(asked)])
+    assert engine.requests[0].prompt == (*turns[:3], *user("What is 3+4? Think for 9 tokens."))
+    assert found.prompt == "Be brief.\n\nHello.\n\nHello!\n\nWhat is 3+4? Think for 9 tokens."
+    with pytest.raises(ConfigError, match="a message of the user"):
+        run_methods(engine, [method("prompted").steps(replace(asked, conversation=turns[:1]))])
+
+
+@pytest.mark.parametrize("spec", sorted(set(METHODS) - {"s1_l1"}))
+def test_from_an_event_loop_as_from_a_batch(spec: str) -> None:
+    def run(streamed: bool, text: str) -> tuple[Response, str]:
+        engine, chosen, pieces = ScriptedEngine(natural(text)), method(spec), list[str]()  # type: ignore[arg-type]
+        steps = chosen.steps(ask(engine, 8 if chosen.budgeted else None, scope=chosen.scope))
+        if not streamed:
+            return run_methods(engine, [steps])[0], ""
+        return run_async(run_method(engine, steps, pieces.append)), "".join(pieces)
+
+    for text in ("<think>3+4 is 7</think>7", "<think>a</think>8", "no thought at all"):
+        whole, (response, told) = run(False, text)[0], run(True, text)
+        assert response == whole
+        assert response.response.text in (told, told[:8] + told[9:])  # a limit met once the generation is over
 
 
 def test_chat_is_one_plain_call() -> None:

@@ -6,31 +6,20 @@ import openai
 import pytest
 from spoken import speaking
 
-from lcpo.decode import Ask, Response, method
+from lcpo.decode import Ask, Response, method, run_methods
 from lcpo.engines.base import Request, Segment, user
 from lcpo.engines.openai import OpenAIEngine
 from lcpo.errors import ConfigError, EngineError
-from lcpo.evaluate.runner import drive
 from lcpo.thinking import CLOSE
-from lcpo.types import Budget, Problem
+from lcpo.types import Budget
 from sums_model import tokenizer
 
 ASKED = Request(user("What is 3+4?"), 50, seed=1)
 
 
 def run(engine: OpenAIEngine, spec: str, budget: int | None = None) -> Response:
-    ask = Ask(
-        problem=Problem("p", "What is 3+4?", ("7",), instruction=""),
-        budget=Budget("exact", budget) if budget else None,
-        wording="l1",
-        seed=3,
-        temperature=1.0,
-        top_p=1.0,
-        cap=100,
-        engine=engine,
-        extract=lambda text: text,
-    )
-    (found,) = drive([method(spec).steps(ask)], engine)
+    ask = Ask(user("What is 3+4?"), Budget("exact", budget) if budget else None, engine, seed=3, cap=100)
+    (found,) = run_methods(engine, [method(spec).steps(ask)])
     return found
 
 

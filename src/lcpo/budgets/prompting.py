@@ -58,19 +58,29 @@ def render(budget: Budget, template: str = "l1") -> str:
 def prompt(problem: Problem | str, budget: Budget, template: str = "l1") -> str:
     """The whole user message: question, options, instruction, budget sentence.
 
-    An instruction that already stands in the question (anything with an empty box) is not repeated; a budget sentence
-    that is already there is kept if it says the same. Raises ConfigError if it says something else.
+    An instruction that already stands in the question (anything with an empty box) is not repeated; for a budget
+    sentence that is already there see add_budget. Raises ConfigError as it does.
     """
     if isinstance(problem, str):
         problem = Problem(id="", question=problem, answers=())
+    question, _ = parse(problem.question)
+    message = _with_instruction(problem, question, template_named(template))
+    return add_budget(message + problem.question[len(question) :], budget, template)
+
+
+def add_budget(message: str, budget: Budget, template: str = "l1") -> str:
+    """The message with the budget sentence at its end; one that is already there is kept if it says the same.
+
+    Raises ConfigError if it says something else.
+    """
     sentence = render(budget, template)
-    question, present = parse(problem.question)
-    if present.kind != "none" and sentence and present != budget:
+    text, present = parse(message)
+    if present.kind == "none" or not sentence:
+        return message + sentence
+    if present != budget:
         asked = f"{present.kind} {present.tokens} tokens"
         raise ConfigError(f"the question already asks for {asked}; leave out one of the two")
-    if present.kind != "none" and not sentence:
-        sentence = problem.question[len(question) :]
-    return _with_instruction(problem, question, template_named(template)) + sentence
+    return text + sentence
 
 
 def _with_instruction(problem: Problem, question: str, wording: Template) -> str:

@@ -1,22 +1,16 @@
-"""Decoding methods: one file each; the table below is all there is."""
+"""Decoding methods: how a budget is imposed on a response. The table below is all there is; to add one: one line."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
-from lcpo.decode.base import Ask, Method, Response, Steps, together
-from lcpo.decode.chat import Chat
-from lcpo.decode.direct import Direct
-from lcpo.decode.filler import FillerMarks
+from lcpo.decode.base import Ask, Method, Response, Steps, run_method, run_methods
+from lcpo.decode.forcing import S1, S1Fair, Truncate
 from lcpo.decode.majority import Majority
-from lcpo.decode.prompted import Prompted
-from lcpo.decode.s1 import S1
-from lcpo.decode.s1_fair import S1Fair
+from lcpo.decode.plain import Chat, Direct, FillerMarks, Prompted, Unlimited
 from lcpo.decode.s1_l1 import S1L1
-from lcpo.decode.truncate import Truncate
-from lcpo.decode.unlimited import Unlimited
 from lcpo.errors import ConfigError, unknown
 
-__all__ = ["METHODS", "Ask", "Method", "Response", "Steps", "method", "together"]
+__all__ = ["METHODS", "Ask", "Method", "Response", "Steps", "method", "options", "run_method", "run_methods"]
 
 METHODS: Mapping[str, Method] = {
     "prompted": Prompted(),
@@ -46,8 +40,8 @@ def method(spec: str) -> Method:
     name, *settings = spec.split(":")
     if name not in METHODS:
         raise unknown("method", name, METHODS)
-    found = METHODS[name]
-    known = options(found)
+    plain = METHODS[name]
+    known = options(plain)
     changes: dict[str, int | str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -56,4 +50,4 @@ def method(spec: str) -> Method:
         if isinstance(known[key], int) and not value.isdigit():
             raise ConfigError(f"method {name}: {key} is a whole number, given {value!r}")
         changes[key] = int(value) if isinstance(known[key], int) else value
-    return replace(found, name=spec, **changes) if changes else found
+    return replace(plain, name=spec, **changes) if changes else plain

@@ -11,6 +11,7 @@ limit, and a continuation of one's own prefix is the rest of the same generation
 import asyncio
 import hashlib
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -231,7 +232,7 @@ def _stop(ids: tuple[int, ...], request: Request, engine: Engine) -> tuple[int, 
                 places.append((at + 1, at))
         elif text in (whole := engine.decode(ids)):
             start = whole.index(text)
-            upto = next(n for n in range(len(ids) + 1) if text in engine.decode(ids[:n]))
+            upto = bisect_left(range(len(ids)), True, key=lambda n: text in engine.decode(ids[:n]))
             before = next(n for n in range(upto, -1, -1) if len(engine.decode(ids[:n])) <= start)
             places.append((upto, before))
     return min(places, default=None)

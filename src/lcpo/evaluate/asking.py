@@ -2,15 +2,17 @@
 
 from typing import Any, cast
 
-from lcpo.decode import Ask, method
+from lcpo.budgets import prompt
+from lcpo.decode import Ask, method, run_methods
+from lcpo.engines.base import user
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError
 from lcpo.evaluate.evaluation import EngineName, make_engine
-from lcpo.evaluate.runner import drive, token_parts
+from lcpo.evaluate.runner import token_parts
 from lcpo.tasks import TASKS
 from lcpo.tasks.base import Generated
 from lcpo.thinking import split_text
-from lcpo.types import Budget, Kind, Problem
+from lcpo.types import NO_BUDGET, Budget, Kind, Problem
 
 CAP = 2048
 """Limit of a response without a budget, tokens, where the model's own settings say none."""
@@ -43,18 +45,18 @@ def ask(
     one = make_engine(source, engine, api_key, tokenizer)
     own = source.tables.get("evaluate", {}).get("generation_cap")
     kind = kind or source.tables.get("evaluate", {}).get("kind", "exact")
+    wording = wording or source.tables.get("budget", {}).get("template", "l1")
+    problem = Problem("asked", question, (), instruction="" if _needs_no_instruction(source) else None)
     asked = Ask(
-        problem=Problem("asked", question, (), instruction="" if _needs_no_instruction(source) else None),
+        conversation=user(prompt(problem, NO_BUDGET, wording)),
         budget=Budget(cast(Kind, kind), budget, chosen.scope) if budget is not None else None,
-        wording=wording or source.tables.get("budget", {}).get("template", "l1"),
+        wording=wording,
         seed=seed,
         temperature=temperature,
-        top_p=1.0,
         cap=cap or max(2 * budget if budget else 0, own or 0) or CAP,
         engine=one,
-        extract=lambda text: split_text(text)[1],
     )
-    (decoded,) = drive([chosen.steps(asked)], one)
+    (decoded,) = run_methods(one, [chosen.steps(asked)])
     thinking, answer, filler = token_parts(decoded, one, {})
     thought, said = split_text(decoded.response.text, decoded.thinking)
     return {

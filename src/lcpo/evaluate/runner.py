@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lcpo.decode import Ask, Response, Steps, method, together
-from lcpo.engines.base import Engine
+from lcpo.budgets import prompt
+from lcpo.decode import Ask, Response, method, run_methods
+from lcpo.engines.base import Engine, user
 from lcpo.errors import ConfigError, EngineError, TaskError
 from lcpo.evaluate.plan import Batch, Cell, EvaluatedModel, Settings, batches, row_seed, total
 from lcpo.evaluate.records import Sample
@@ -27,8 +28,8 @@ from lcpo.measure.manifest import manifest
 from lcpo.measure.portable import portable
 from lcpo.measure.progress import Progress
 from lcpo.thinking import Thinking, split_ids
-from lcpo.types import Grade, Problem
-from lcpo.verifiers import grade, grade_many
+from lcpo.types import NO_BUDGET, Grade, Problem
+from lcpo.verifiers import grade, grade_many, group_answers
 
 LONGEST_CHARACTER = 4
 """Bytes, and so tokens at most, of one character."""
@@ -193,24 +194,12 @@ def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[s
     return found
 
 
-def drive(tasks: Sequence[Steps], engine: Engine) -> list[Response]:
-    """Runs methods side by side: all open requests go to the engine together, round by round."""
-    rounds = together(tasks)
-    requests = next(rounds)
-    while True:
-        try:
-            requests = rounds.send(engine.generate(requests))
-        except StopIteration as stop:
-            found: list[Response] = stop.value
-            return found
-
-
 def run_batch(settings: Settings, batch: Batch, problems: Sequence[Problem], engine: Engine) -> list[Sample]:
     """The samples of a batch: cell by cell, within it row by row."""
     places = [(cell, problem, sample) for cell in batch.cells for problem, sample in batch.rows]
     asks = [_ask(settings, cell, problems[problem], sample, engine) for cell, problem, sample in places]
     steps = [method(cell.method).steps(ask) for (cell, _, _), ask in zip(places, asks, strict=True)]
-    decoded = drive(steps, engine)
+    decoded = run_methods(engine, steps)
     grades = []
     modes: tuple[Thinking, ...] = ("auto", True, False)
     for thinking in modes:
@@ -230,21 +219,23 @@ def run_batch(settings: Settings, batch: Batch, problems: Sequence[Problem], eng
 
 
 def _ask(settings: Settings, cell: Cell, problem: Problem, sample: int, engine: Engine) -> Ask:
-    thinking: Thinking = True if engine.format.opened else "auto"
-
-    def extract(text: str) -> str | None:
-        return grade(text, problem.answers, settings.verifier, thinking=thinking, box=settings.box).answer
+    def votes(responses: Sequence[Response]) -> list[int | None]:
+        graded = (
+            grade(each.response.text, problem.answers, settings.verifier, thinking=each.thinking, box=settings.box)
+            for each in responses
+        )
+        return group_answers([each.answer for each in graded], settings.verifier)
 
     return Ask(
-        problem=problem,
+        conversation=user(prompt(problem, NO_BUDGET, cell.subject.wording)),
         budget=cell.asked,
-        wording=cell.subject.wording,
+        engine=engine,
         seed=row_seed(settings, problem, sample),
+        cap=settings.cap,
+        wording=cell.subject.wording,
         temperature=settings.temperature,
         top_p=settings.top_p,
-        cap=settings.cap,
-        engine=engine,
-        extract=extract,
+        votes=votes,
     )
 
 
