@@ -67,8 +67,8 @@ def test_text_that_merely_looks_like_a_list_stays(tmp_path: Path, cell: str) -> 
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ([{"type": "image_url", "image_url": {"url": "a.png"}}], "a part of type image_url; only text is read"),
-        ([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]}], "a part of type image"),
+        ([{"type": "image_url", "image_url": {"url": "a.png"}}], "a part of type 'image_url'; only text is read"),
+        ([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]}], "a part of type 'image'"),
         ({"en": "one", "de": "eins"}, r"an object with en, de; wanted is one of its fields; name it prompt\.FIELD"),
         (["one", "two"], "a list of 2; wanted is text, a number, or a conversation"),
         (True, "the truth value true; wanted is text, a number, or a conversation"),

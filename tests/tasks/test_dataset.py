@@ -68,6 +68,15 @@ class TestFormats:
         source = write(tmp_path / "b.csv", 'question,answer\n"first\nsecond, third",7\n')
         assert load(source).problems[0].question == "first\nsecond, third"
 
+    def test_json_may_hold_columns(self, tmp_path: Path) -> None:
+        wanted = load(write(tmp_path / "a.json", ROWS), name="x").problems
+        columns = {name: [row[name] for row in ROWS] for name in ("problem", "answer")}
+        pandas = {name: {str(i): cell for i, cell in enumerate(cells)} for name, cells in columns.items()}
+        for held in (columns, pandas, {"meta": {"n": 40}, "rows": ROWS}):
+            assert load(write(tmp_path / "c.json", held), name="x").problems == wanted
+        with pytest.raises(TaskError, match="no column for the problem and the answer; it has train, test"):
+            load(write(tmp_path / "s.json", {"train": ROWS, "test": ROWS}))
+
     def test_sha256_is_the_files_own(self, tmp_path: Path) -> None:
         import hashlib
 

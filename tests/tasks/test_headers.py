@@ -106,3 +106,44 @@ def test_an_empty_column_is_not_taken_for_the_problem(tmp_path: Path) -> None:
     rows = [["Add 2 and 2.", "", "4"], ["Add 3 and 3.", "", "6"]]
     with pytest.raises(TaskError, match="--columns problem=instruction,answer=output"):
         load(table(tmp_path, ["instruction", "input", "output"], *rows))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["A", "B", "C"],
+        ["a", "b", "c"],
+        ["option_a", "option_b", "option_c"],
+        ["Choice 1", "Choice 2", "Choice 3"],
+        ["answerA", "answerB", "answerC"],
+    ],
+)
+def test_a_column_for_each_option_is_recognised(tmp_path: Path, names: list[str]) -> None:
+    rows = [["Which is red?", "sky", "rose", "grass", "B"], ["Which is blue?", "sky", "rose", "grass", "A"]]
+    problems = load(table(tmp_path, ["question", *names, "answer"], *rows)).problems
+    assert [p.options for p in problems] == [("sky", "rose", "grass")] * 2
+    assert [p.answers for p in problems] == [("B",), ("A",)]
+
+
+def test_columns_that_merely_have_short_names_are_no_options(tmp_path: Path) -> None:
+    problems = load(table(tmp_path, ["question", "a", "b", "answer"], ["Add them.", "1", "2", "3"])).problems
+    assert (problems[0].options, problems[0].answers) == ((), ("3",))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="two columns are called 'answer'"):
+        load(table(tmp_path, ["question", "answer", "answer"], ["Add them.", "1", "2"]))
+    assert load(table(tmp_path, ["question", "answer", "", ""], ["Add them.", "1", "", ""])).problems[0].answers == (
+        "1",
+    )
+
+
+def test_a_context_stands_before_its_question(tmp_path: Path) -> None:
+    problem = load(table(tmp_path, ["context", "question", "answer"], ["Ann ran.", "Who ran?", "Ann"])).problems[0]
+    assert problem.question == "Ann ran.\n\nWho ran?"
+
+
+def test_a_conversation_with_its_answer_in_it_asks_for_the_answers_column(tmp_path: Path) -> None:
+    rows = [{"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "4"}]}]
+    with pytest.raises(TaskError, match="--columns problem=messages,answer=COLUMN"):
+        load(write(tmp_path / "m.json", rows))

@@ -41,7 +41,8 @@ class Cell:
 def described(value: Any) -> str:
     """What a value is, in words and without its content where that is long."""
     if isinstance(value, Mapping):
-        return f"an object with {', '.join(str(key) for key in value) or 'nothing in it'}"
+        keys = [" ".join(str(key).split()) for key in value]
+        return f"an object with {', '.join(keys[:8]) + ' ...' * (len(keys) > 8) or 'nothing in it'}"
     if isinstance(value, bool):
         return f"the truth value {str(value).lower()}"
     if isinstance(value, (list, tuple)):
@@ -153,7 +154,7 @@ def _part(cell: Cell, speaker: str) -> str:
     if isinstance(value.get("text"), str) and value.get("type", "text") in ("text", "input_text", "output_text"):
         return str(value["text"]).strip()
     if isinstance(value.get("type"), str):
-        raise TaskError(f"{cell.where}: a part of type {value['type']}; only text is read")
+        raise TaskError(f"{cell.where}: a part of type {value['type']!r}; only text is read")
     name = cell.where.rpartition("column ")[2] or "COLUMN"
     near = next((key for key in ("ground_truth", "answer", "value", "text", "content") if key in value), "FIELD")
     raise cell.refused(f"one of its fields; name it {name}.{near}")

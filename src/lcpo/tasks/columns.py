@@ -16,20 +16,21 @@ from lcpo.tasks.choices import Rule
 from lcpo.tasks.reading import Row, Table
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "problem": ("problem", "question", "prompt", "query", "input", "messages"),
+    "problem": ("problem", "question", "prompt", "query", "input", "question_stem", "messages"),
     "answer": (
         *("answer", "final_answer", "label", "gold", "target", "answers", "ground_truth", "reward_model.ground_truth"),
         *("correct answer", "correct_answer", "answerkey", "expected_answer", "solution"),
     ),
     "options": ("options", "choices"),
     "wrong": (),
-    "passage": ("passage",),
+    "passage": ("passage", "context", "article"),
     "size": ("difficulty", "level", "size"),
 }
 """The usual names of each role, the likeliest first; upper and lower case are the same; a.b: field b of objects."""
 
 _HINTS = ("answer", "result", "solution", "gold", "target", "truth", "label", "correct", "key", "output", "response")
 """What the name of a column of answers may hold, the likeliest first; for proposals only."""
+_OPTION = re.compile(r"(?:(option|choice)[ _]?([a-z]|\d)|(answer|op|)[ _]?([a-z]))", re.IGNORECASE)
 _WRONG = re.compile(r"incorrect[ _]answer[ _]?\d+", re.IGNORECASE)
 
 
@@ -90,6 +91,8 @@ def resolve(table: Table, given: Mapping[str, str]) -> dict[str, tuple[str, ...]
             found = [column for column in found if any(not empty(_value(row, column)) for row in table.rows)]
         if role not in roles and found:
             roles[role] = (_first_filled(table, found),)
+    if "options" not in roles and (several := _option_columns(table)):
+        roles["options"] = several
     wrong = tuple(column for column in table.columns if _WRONG.fullmatch(column.strip()))
     if wrong and "wrong" not in roles and "options" not in roles:
         roles["wrong"] = wrong
@@ -100,6 +103,22 @@ def resolve(table: Table, given: Mapping[str, str]) -> dict[str, tuple[str, ...]
             f"Name {'it' if len(missing) == 1 else 'them'}: {_proposal(table, roles)}"
         )
     return roles
+
+
+def _option_columns(table: Table) -> tuple[str, ...]:
+    """Columns that hold an option each: A, B, C ..., option_a, option_b ..., choice1 ..., answerA, answerB ..."""
+    groups: dict[str, dict[str, str]] = {}
+    for column in table.columns:
+        if match := _OPTION.fullmatch(column.strip()):
+            prefix, name = (match[1], match[2]) if match[1] else (match[3], match[4])
+            groups.setdefault(prefix.lower(), {})[name.lower()] = column
+    for prefix, columns in groups.items():
+        names = "".join(sorted(columns))
+        if len(names) >= (2 if prefix else 3) and any(
+            row.startswith(names) for row in ("abcdefghij", "0123456789", "123456789")
+        ):
+            return tuple(columns[name] for name in names)
+    return ()
 
 
 def value(row: Row, columns: Sequence[str]) -> Cell:
@@ -170,10 +189,10 @@ def _proposal(table: Table, roles: Mapping[str, tuple[str, ...]]) -> str:
     if "answer" not in chosen and free:
         hinted = [column for hint in _HINTS for column in free if hint in column.lower()]
         chosen["answer"] = (hinted or free[::-1])[0]
+    chosen.setdefault("answer", "COLUMN")
     named = {
-        role: str(table.columns.index(c)) if re.search("[,=|@]", c) or not c else c
+        role: str(table.columns.index(c)) if c in table.columns and (not c or re.search("[,=|@]", c)) else c
         for role, c in sorted(chosen.items(), reverse=True)
-        if c in table.columns
     }
     option = ",".join(f"{role}={column}" for role, column in named.items())
     recipe = ", ".join(f'{role} = "{column}"' for role, column in named.items())

@@ -138,7 +138,7 @@ def _parse(name: str, content: bytes, header: Sequence[str]) -> Table:
 
 
 def _from_json(name: str, text: str, digest: str) -> Table:
-    """A JSON file: an array of objects, or an object that holds one array; or JSON lines under a wrong name."""
+    """A JSON file: an array of objects, or an object that holds one, or columns; or JSON lines under a wrong name."""
     try:
         whole, places = mend_json(text)
         value = json.loads(whole)
@@ -151,12 +151,28 @@ def _from_json(name: str, text: str, digest: str) -> Table:
     except ValueError as error:
         raise TaskError(f"{name}: {error}") from None
     if isinstance(value, dict):
-        arrays = [v for v in value.values() if isinstance(v, list)]
-        value = arrays[0] if len(arrays) == 1 else [value]
+        value = _records(value)
     if not isinstance(value, list):
         raise TaskError(f"{name} is not a table: it holds a {type(value).__name__}, wanted is an array of objects")
     table = _from_records(name, value, digest)
     return _noted(table, [f"{name} line {text.count(chr(10), 0, place) + 1}" for place in places[:1]], len(places))
+
+
+def _records(value: dict[str, Any]) -> list[Any]:
+    """The records in an object: its one array, or a record for each row of its columns, or itself.
+
+    Columns are arrays of the same length, or pandas' objects with the same keys ({"answer": {"0": ...}}).
+    """
+    arrays = [v for v in value.values() if isinstance(v, list)]
+    if len(arrays) == 1:
+        return arrays[0]
+    columns = list(value.values())
+    if len(columns) > 1 and all(isinstance(v, dict) and v and v.keys() == columns[0].keys() for v in columns):
+        return [{name: value[name][key] for name in value} for key in columns[0]]
+    whole = all(isinstance(v, list) and len(v) == len(columns[0]) for v in columns)
+    if len(columns) > 1 and whole and not all(isinstance(item, dict) for column in columns for item in column):
+        return [dict(zip(value, items, strict=True)) for items in zip(*columns, strict=True)]
+    return [value]
 
 
 def _from_lines(name: str, text: str, digest: str) -> Table:
@@ -215,6 +231,9 @@ def _from_csv(name: str, text: str, delimiter: str, header: Sequence[str], diges
     first = [cell.strip() for cell in lines[0][1]]
     known = any(cell.lower() in header for cell in first)
     headed = known or _is_header(first, [cells for _, cells in lines[1:]])
+    twice = next((one for one in first if one and first.count(one) > 1), None)
+    if headed and twice:
+        raise TaskError(f"{name} line 1: two columns are called '{twice}'; rename one of them")
     columns = tuple(first) if headed else tuple(str(i) for i in range(len(first)))
     rows = []
     for number, cells in lines[1:] if headed else lines:
