@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lcpo.engines.base import Engine
-from lcpo.evaluate.evaluation import make_engine
+from lcpo.engines import Engine, make_engine
 from lcpo.evaluate.plan import Settings, batches
 from lcpo.evaluate.records import Sample
 from lcpo.evaluate.runner import run_batch

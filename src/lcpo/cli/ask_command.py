@@ -17,7 +17,13 @@ from lcpo.cli import emit
 @click.option("--temperature", type=click.FloatRange(0), default=0.6, show_default=True, help="0 is greedy.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--cap", type=click.IntRange(1), metavar="N", help="Limit of the response. [default: twice the budget]")
-@click.option("--engine", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True)
+@click.option(
+    "--engine",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="What runs a model here; a wrong name lists all.",
+)
 @click.option("--api-key", metavar="KEY", help="Key of a server, or @FILE that holds it.")
 @click.option("--tokenizer", metavar="NAME", help="Tokenizer of a server's model, for methods that continue a text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -46,7 +46,13 @@ def _budgets(text: str | None) -> tuple[int, ...]:
 @click.option("--protocol", metavar="NAME", help="A published protocol: l1 (the paper's).")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write. [default: evals/...]")
 @click.option("--resume", is_flag=True, help="Go on with what is in --out.")
-@click.option("--engine", type=click.Choice(["auto", "transformers", "vllm"]), default="auto", show_default=True)
+@click.option(
+    "--engine",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="What runs a model here; a wrong name lists all.",
+)
 @click.option(
     "--batch", type=click.IntRange(1), default=1536, metavar="N", help="Requests side by side, unit of resume."
 )

@@ -4,10 +4,10 @@ from typing import Any, cast
 
 from lcpo.budgets import prompt
 from lcpo.decode import Ask, method, run_methods
+from lcpo.engines import make_engine
 from lcpo.engines.base import user
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError
-from lcpo.evaluate.evaluation import EngineName, make_engine
 from lcpo.evaluate.runner import token_parts
 from lcpo.tasks import TASKS
 from lcpo.tasks.base import Generated
@@ -29,7 +29,7 @@ def ask(
     temperature: float = 0.6,
     seed: int = 0,
     cap: int | None = None,
-    engine: EngineName = "auto",
+    engine: str = "auto",
     api_key: str | None = None,
     tokenizer: str | None = None,
 ) -> dict[str, Any]:

@@ -3,16 +3,12 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from lcpo.engines.base import Engine
-from lcpo.engines.models import ModelSource
-from lcpo.errors import ConfigError
+from lcpo.engines import Engine, make_engine
 from lcpo.evaluate.plan import EvaluatedModel
 from lcpo.evaluate.runner import finish, run
 from lcpo.evaluate.setup import Options, Setup, set_up
-
-EngineName = Literal["auto", "transformers", "vllm"]
 
 
 def evaluate(
@@ -20,7 +16,7 @@ def evaluate(
     out: Path | None = None,
     *,
     resume: bool = False,
-    engine: EngineName = "auto",
+    engine: str = "auto",
     api_key: str | None = None,
     tokenizer: str | None = None,
 ) -> tuple[Path, dict[str, Any]]:
@@ -33,7 +29,9 @@ def evaluate(
         "/", "_"
     )
 
-    settings = replace(setup.settings, engine="vllm" if engine == "vllm" else None, tokenizer=tokenizer)
+    settings = replace(
+        setup.settings, engine=None if engine in ("auto", "transformers") else engine, tokenizer=tokenizer
+    )
 
     def load(subject: EvaluatedModel) -> Engine:
         return make_engine(setup.sources[subject.run], engine, api_key, tokenizer)
@@ -54,22 +52,3 @@ def evaluate(
 
 def _models(setup: Setup) -> dict[str, Any]:
     return {run: {"given": source.name, "kind": source.kind} for run, source in setup.sources.items()}
-
-
-def make_engine(
-    source: ModelSource, engine: EngineName = "auto", api_key: str | None = None, tokenizer: str | None = None
-) -> Engine:
-    """The engine of a model: a client for a URL, else transformers or vLLM. Raises ConfigError, EngineError."""
-    if source.kind == "server":
-        from lcpo.engines.openai import OpenAIEngine
-
-        return OpenAIEngine.connect(source.path, api_key=api_key, tokenizer=tokenizer)
-    if api_key or tokenizer:
-        raise ConfigError("--api-key and --tokenizer are for servers; MODEL is not a URL")
-    if engine == "vllm":
-        from lcpo.engines.vllm import VllmEngine
-
-        return VllmEngine.load(source.path, source.name)
-    from lcpo.engines.local import LocalEngine
-
-    return LocalEngine.load(source.path, source.name)
