@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -12,9 +13,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from lcpo import Outcomes, engines, objectives
-from lcpo.engines.base import Delta, Engine, Format, Generation, Request, Segment
+from lcpo import Budget, Outcomes, decode, engines, objectives
+from lcpo.decode.base import Ask, Method, Steps
+from lcpo.engines.base import Delta, Engine, Format, Generation, Request, Segment, user
 from lcpo.engines.models import ModelSource
+from lcpo.engines.scripted import ScriptedEngine
 from lcpo.objectives import Objective
 from lcpo.types import FloatArray
 
@@ -71,6 +74,30 @@ def test_an_objective_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch)
         truncated=np.zeros((1, 3), bool),
     )  # fmt: skip
     assert reward(outcomes).tolist() == [[1, 1, 0]]
+
+
+@dataclass(frozen=True)
+class Half(Method):
+    """Says half of the budget, and cuts at the whole."""
+
+    name: str = "half"
+    about = "half of the budget in the prompt, a cut at all of it"
+    share: int = 2
+
+    def steps(self, ask: Ask) -> Steps:
+        draft = ask.start(Budget("max", ask.tokens // self.share))
+        (generation,) = yield [draft.request(ask.tokens)]
+        draft.take(generation)
+        return draft.done()
+
+
+def test_a_method_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "METHODS", {**decode.METHODS, "half": Half()})
+    engine = ScriptedEngine(lambda request: "<think>" + "x" * 40)
+    ask = Ask(user("1+1?"), Budget("exact", 20), engine, seed=0, cap=100)
+    (response,) = decode.run_methods(engine, [decode.method("half:share=4").steps(ask)])
+    assert (response.prompt, response.tokens) == ("1+1? Think for maximum 5 tokens.", 20)
+    assert decode.options(decode.method("half")) == {"share": 2}
 
 
 class Letters(Engine):
