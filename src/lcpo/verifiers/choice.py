@@ -29,10 +29,16 @@ _REFUSED = re.compile(
     r"(?:not\b|wrong|incorrect|false|invalid|impossible|ruled out|fails|too\b|out\b)",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"(?:\bnot|n't|\bthan|\bover|\bneither|\bnor|\bexcept)\W{0,3}(?:the\s+)?$", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"(?:\bnot|n't|(?:any|every)thing but|\ball but|\bthan|\bover|\bneither|\bnor|\bexcept)\W{0,3}(?:the\s+)?$",
+    re.IGNORECASE,
+)
+_ARTICLE = re.compile(r"[AI] (?!(?:because|since|as|and|for|given|not|by|due|which|with|is|over|or|but)\b)[a-z]")
 _MARKED = re.compile(r"\(([A-Z])\)|(?<![^\s*])([A-Z])[).:](?=\s|\*|$)")
 _ALONE = re.compile(r"(?<![A-Za-z'’])(?![AI] [a-z])([A-Z])(?![A-Za-z'’])")
-_WRAP = re.compile(r"\\(?:text(?:bf|rm|it|sf)?|mathbf|mathrm|mbox|bf|rm|,|;|quad|boxed|left|right)(?![A-Za-z])\s*")
+_WRAP = re.compile(
+    r"\\(?:text(?:bf|rm|it|sf)?|mathbf|mathrm|mathcal|mathsf|mbox|bf|rm|,|;|quad|boxed|left|right)(?![A-Za-z])\s*"
+)
 TAIL = 2000
 """Characters at the end of a text in which a label without a box is looked for."""
 
@@ -114,7 +120,7 @@ def _named(text: str, golds: tuple[str, ...]) -> str | None:
         and not _NEGATED.search(text[: match.start()])
         and (match["label"].isupper() or match["what"].casefold() == "answer" or match["label"].isdigit())
         and match["label"].isdigit() == numeric
-        and not re.match(r"[AI] [a-z]", text[match.start("label") :])
+        and not _ARTICLE.match(text, match.start("label"))
     ]
     answers = [match for match in named if match["what"].casefold() == "answer"]
     return (answers or named)[-1]["label"].upper() if named else None

@@ -6,6 +6,7 @@ meaning (delimiters, spacing, fonts, colours) goes; what is not known stays, for
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 
 from lcpo.verifiers.brackets import closing
@@ -45,14 +46,17 @@ _KEPT = re.compile(
 )
 
 
-def _rules(*rules: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
+
+
+def _rules(*rules: tuple[str, str | Callable[[re.Match[str]], str]]) -> tuple[Rule, ...]:
     return tuple((re.compile(pattern), into) for pattern, into in rules)
 
 
 _LAYOUT = _rules(
     (r"\\(?:checkmark|therefore|blacksquare|square|Box|qed|nonumber)(?![A-Za-z])|\\\s*$", " "),
     (r"\\(?:SI|qty)\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"\1 \\text{\2}"),
-    (r"\b(?:US|CA?|AU?|NZ|HK|SG?)\s*(?=\\?\$)", ""),
+    (r"(?<![\w$])(?:US|CA?|AU?|NZ|HK|SG?)\s*(?=\\?\$\s*\d)", ""),
     (r"\\\(|\\\)|(?<!\\)\\\[|(?<!\\)\\\]|\\(?:begin|end)\{(?:equation|align|gather|math|displaymath)\*?\}", " "),
     (r"\\(?:left|right)\s*\.", ""),
     (r"\\(?:left|right|middle|[bB]igg?[lrm]?|limits|nolimits)(?![A-Za-z])", ""),
@@ -114,6 +118,7 @@ _TYPED = _rules(
     (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
     (r"\^\s*(-\s*\d+|\d{2,}|-\s*[A-Za-z])", r"^{\1}"),
     (r"\\(frac|binom)\s*(\d)\s*([\dA-Za-z])", r"\\\1{\2}{\3}"),
+    (r"\\frac\s*(\\[a-z]+)\s*(\d|\{[^{}]*\})", lambda m: f"\\frac{{{m[1]}}}{{{m[2].strip('{}')}}}"),
     (r"\\(overline|bar|dot)\s*(\d)", r"\\\1{\2}"),
     (r'\\frac\s*\{((?:"[^"]*"|[\s^{}23-])+)\}\s*\{((?:"[^"]*"|[\s^23-])+)\}', r"\1/\2"),
     (r'\s*"(?:percent|pct|percentage)"|\s*"per"\s*"cent"', "%"),

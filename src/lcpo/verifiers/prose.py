@@ -5,6 +5,10 @@ The whole of it is taken, up to the end of the sentence, so that a part of an an
 
 import re
 
+from lcpo.verifiers.normalise import clean
+from lcpo.verifiers.reading import read
+from lcpo.verifiers.words import units
+
 _LABEL = re.compile(
     r"(?:\b(?:answers?|solutions?|results?|roots?|values?|antwort|réponse)\b|答案)[^\n.:=?!]{0,60}?"
     r"(?:\bis\b|\bare\b|\bequals?\b|\bwould be\b|\bwill be\b|\bmust be\b|\best\b|\bist\b|是|[:：]|=)[\s*_]*",
@@ -15,7 +19,7 @@ _LEAD = re.compile(
     r"^(?:[\s*_>#:]|(?:therefore|thus|so|hence|simply|just|indeed|final answer|answer)\b[\s,:]*)+", re.IGNORECASE
 )
 _END = re.compile(
-    r"(?<![\d\s])[.!](?=\s|$)|(?<=\d)[.!](?=\s*$|\s+[A-Z(*])|\n\s*\n|\n(?=[A-Z*#])|(?<=[\w$)}])[?]"
+    r"(?<![\d\s\\])(?<!\bsq)(?<!\bcu)(?<!\b[ap]\.m)(?<!\b[ap])[.!](?=\s|$)|(?<=\d)[.!](?=\s*$|\s+[A-Z(*])|\n\s*\n|\n(?=[A-Z*#])|(?<=[\w$)}])[?]"
     r"|[,;]?\s+(?:because|since|which|as required|I hope|so that)\b"
 )
 _TAGS = re.compile(r"</?(?:answer|final_answer|solution)>|<\|[^|<>]*\|>", re.IGNORECASE)
@@ -44,6 +48,8 @@ def stated(text: str) -> str:
         clause = _clause(text[match.end() :])
         if clause:
             return clause
+    if len(text) <= 100 and "\n" not in text and _is_answer(text):
+        return text
     return _last_formula(text) or _last_quantity(text) or (text if len(text.split()) < 4 else "")
 
 
@@ -51,6 +57,12 @@ def _alone(text: str) -> bool:
     """Whether a text is an answer and nothing else: a short line without a sentence in it."""
     bare = re.sub(r"\\[A-Za-z]+\s*(?:\{[A-Za-z ]*\})?", "", text)
     return len(text) <= 200 and not re.search(r"[A-Za-z]{2}|[:?!]|\n|(?<!\\)\$.*[^$]$", bare)
+
+
+def _is_answer(text: str) -> bool:
+    """Whether all of a text reads as mathematics: x = 2 or x = 3."""
+    answer = read(clean(text))
+    return bool(answer.latex or answer.number or (answer.members and all(part.latex for part in answer.members)))
 
 
 def _clause(text: str) -> str:
@@ -86,6 +98,9 @@ def _last_quantity(text: str) -> str:
     last = matches[-1]
     before = text[max(0, last.start() - 20) : last.start()]
     joined = len(matches) > 1 and re.fullmatch(r"\s*(?:,|,?\s*and|,?\s*or)\s*", text[matches[-2].end() : last.start()])
+    between = text[matches[-2].end() : last.start()].strip(" ,") if len(matches) > 1 else ""
+    if between.casefold().removesuffix(" and").removesuffix("s") in units():
+        return text[matches[-2].start() :].rstrip(".")
     if joined:
         return f"{matches[-2][0]}, {last[0]}"
     if _DOUBT.search(before):

@@ -213,8 +213,17 @@ def _compound(text: str) -> Answer | None:
 
 def _listed(text: str, kind: Kind, parts: list[str]) -> Answer:
     """A list of answers without brackets; x=2, 3 names both."""
-    members = [read(part) for part in parts]
+    members = _flat(parts)
     return Answer(text, text if all(m.latex for m in members) else "", kind=kind, members=tuple(members))
+
+
+def _flat(parts: list[str]) -> list[Answer]:
+    r"""The members of a list, both of 1 \pm 2 for themselves."""
+    members: list[Answer] = []
+    for part in parts:
+        member = read(part)
+        members += member.members if "\\pm" in part and member.kind == "," else [member]
+    return members
 
 
 def _bracketed(text: str, left: str, right: str) -> Answer:
@@ -230,7 +239,7 @@ def _bracketed(text: str, left: str, right: str) -> Answer:
         if kind == "()":
             return inner
         return Answer(text, text if inner.latex else "", kind=kind, members=(inner,))
-    members = [read(part) for part in parts]
+    members = _flat(parts) if kind == "{}" else [read(part) for part in parts]
     if not all(parts) or not all(m.latex or m.words for m in members):
         return Answer(text)
     latex = text if all(m.latex for m in members) and left != "\\langle" else ""

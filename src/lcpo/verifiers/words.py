@@ -34,7 +34,7 @@ _MORE = (
     # conditions
     "if when whenever where for since because as while given provided assuming only "
     # numbers and their like
-    "couple few several some many all every any score scores gross quarter quarters before after ago r"
+    "couple few several some many any score scores gross quarter quarters before after ago r"
 )
 NOT_A_UNIT = frozenset(_MORE.split()) | {*CARDINAL, *SCALE, *PART}
 """Words after a number that make it another quantity, or leave open which."""
