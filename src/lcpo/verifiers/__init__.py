@@ -146,6 +146,11 @@ def group_answers(answers: Sequence[str | None], verifier: str = "math", deadlin
     return groups
 
 
+def canonical(answer: str) -> str:
+    """An answer in one way of writing: equal keys are equal answers, though not the other way round; no algebra."""
+    return math.canonical(answer)
+
+
 def _equal(one: str | None, other: str, verifier: str, deadline: float) -> bool:
     """Whether two answers are one to a verifier, either of them taken as the gold."""
     if one is None or one.strip() == other.strip():
@@ -176,4 +181,15 @@ def _kept(job: pool.Job) -> Grade:
     return Grade(reply.right, job.answer, reply.reason)
 
 
-__all__ = ["VERIFIERS", "Box", "Gold", "Grade", "Verifier", "check_gold", "grade", "grade_many", "group_answers"]
+__all__ = [
+    "VERIFIERS",
+    "Box",
+    "Gold",
+    "Grade",
+    "Verifier",
+    "canonical",
+    "check_gold",
+    "grade",
+    "grade_many",
+    "group_answers",
+]

@@ -94,6 +94,13 @@ def bare(gold: str) -> str:
     return gold
 
 
+def canonical(answer: str) -> str:
+    """A number as the fraction it is, anything else as the text that is compared."""
+    given = read(clean(answer[:LONGEST]))
+    plain = given.number is not None and given.unit == units.NONE and not given.number.percent
+    return str(given.number.value) if plain and given.number else given.text
+
+
 def unreadable(gold: str) -> str | None:
     """Why a gold cannot be graded against but by its own text; None where it can."""
     try:
