@@ -1,4 +1,4 @@
-"""Inputs that public bug reports are about, where they are at hand: at least 98 % right, and no wrong answer accepted."""
+"""Inputs that public bug reports are about, where they are at hand: 98 % right, and no wrong answer accepted."""
 
 import json
 from pathlib import Path

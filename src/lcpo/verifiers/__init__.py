@@ -1,7 +1,7 @@
 """Verifiers: answer -> right or wrong. One file each; VERIFIERS is the table. No torch, any thread.
 
-`grade` settles what it can at once and asks the algebra for the rest, in a worker process with a deadline; verdicts
-are kept, since the rollouts of a group repeat answers.
+`grade` settles what it can at once and asks math-verify for the rest, in a worker process with a deadline. Verdicts are
+kept, since the rollouts of a group repeat answers; a failure (a time-out, a dead worker) is no verdict.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,10 +42,10 @@ def grade(
 ) -> Grade:
     """Whether the answer of a response is a gold one (any of several); answer is None where the response has none.
 
-    Only what follows the first `</think>` is read (thinking: see lcpo.thinking.split_text), and there the last box;
-    without a box, `prefer` looks for an answer and `require` finds none. deadline: seconds of algebra, past which an
-    answer is wrong. Usable from any thread. Raises ConfigError for a wrong argument, EngineError if math-verify does
-    not run.
+    Only what follows the first `</think>` is read (thinking: see lcpo.thinking.split_text), and there the last box, or
+    the last ones where they follow each other; without a box, `prefer` looks for an answer and `require` finds none.
+    deadline: CPU seconds of algebra; past it, twice, the grade is `failed`. Usable from any thread. Raises ConfigError
+    for a wrong argument, EngineError if math-verify does not run.
     """
     found = _look(text, _golds(gold), verifier, deadline, thinking, box)
     return found if isinstance(found, Grade) else _decide(found)
@@ -97,9 +97,8 @@ def _look(
 
 def _golds(gold: Gold | Sequence[Gold]) -> tuple[str, ...]:
     """Golds as a tuple of texts with something in them; numbers as they are written."""
-    golds = (
-        [gold] if isinstance(gold, str) or not isinstance(gold, Iterable) or isinstance(gold, Mapping) else list(gold)
-    )
+    single = isinstance(gold, (str, bytes, Mapping)) or not isinstance(gold, Iterable)
+    golds = [gold] if single else list(gold)
     if not golds:
         raise ConfigError("there is no gold answer; drop problems without one")
     return tuple(map(_gold, golds))
