@@ -97,8 +97,10 @@ def _look(
 
 def _golds(gold: Gold | Sequence[Gold]) -> tuple[str, ...]:
     """Golds as a tuple of texts with something in them; numbers as they are written."""
-    single = isinstance(gold, (str, bytes, Mapping)) or not isinstance(gold, Iterable)
-    golds = [gold] if single else list(gold)
+    if isinstance(gold, Iterable) and not isinstance(gold, (str, bytes, Mapping)):
+        golds: Sequence[Any] = list(gold)
+    else:
+        golds = [gold]
     if not golds:
         raise ConfigError("there is no gold answer; drop problems without one")
     return tuple(map(_gold, golds))
