@@ -2,7 +2,8 @@
 
     python benchmarks/engine.py                     CPU: the shipped tiny-exact, lengths 12-96 as asked
     python benchmarks/engine.py --gpu               a GPU: random weights of 135M and 1.5B shapes, bf16
-    python benchmarks/engine.py --gpu --profile     the kernels of a decoding step as well
+    python benchmarks/engine.py --gpu --profile     the kernels of some decoding steps as well
+    python benchmarks/engine.py --gpu --eager       the loop without CUDA graphs as well
 
 Only tokens that a request wanted count, for both; `generate` decodes every row to the longest. On a CPU the rate is
 per CPU second, the best of three alternating runs. On a GPU it is per second, and the share of the bandwidth compares
@@ -13,7 +14,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,16 +120,16 @@ def model_of(shape: Shape) -> Any:
     return model
 
 
-def on_gpu(name: str, shape: Shape, tokenizer: Any, profile: bool) -> list[dict[str, Any]]:
+def on_gpu(name: str, shape: Shape, tokenizer: Any, rows: Sequence[int], asked: Any) -> list[dict[str, Any]]:
     """Random weights, prompts of 48-80 tokens, 16-256 tokens wanted."""
     model = model_of(shape)
     bandwidth = next((v for k, v in BANDWIDTH.items() if k in torch.cuda.get_device_name()), None)
     weights = sum(parameter.numel() for parameter in model.parameters()) * 2
     table = []
-    for graphs in (False, True):
+    for graphs in (False, True) if asked.eager else (True,):
         engine = LocalEngine(model, tokenizer, graphs=graphs)
         engine.eos = frozenset()
-        for count in shape.rows:
+        for count in rows or shape.rows:
             rng = np.random.default_rng(count)
             wanted = np.exp(rng.uniform(np.log(16), np.log(256), count)).astype(int)
             prompts = [tuple(rng.integers(10, 1000, rng.integers(48, 80)).tolist()) for _ in range(count)]
@@ -161,8 +162,10 @@ def on_gpu(name: str, shape: Shape, tokenizer: Any, profile: bool) -> list[dict[
                 line["ratio"] = rate / line["generate"]
             table.append(line)
             print(json.dumps(line), flush=True)
-            if profile and count == shape.rows[-1]:
-                print(kernels(ours), flush=True)
+            if asked.profile and count == (rows or shape.rows)[-1]:
+                few = [replace(request, max_tokens=min(16, request.max_tokens)) for request in requests]
+                engine.generate(few)
+                print(kernels(lambda few=few, engine=engine: len(engine.generate(few))), flush=True)
         del engine
         torch.cuda.empty_cache()
     return table
@@ -175,7 +178,8 @@ def kernels(work: Callable[[], int]) -> str:
 
     with profiler(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
         work()
-    return str(seen.key_averages().table(sort_by="cuda_time_total", row_limit=22, max_name_column_width=60))
+    rows = sorted(seen.key_averages(), key=lambda event: -event.self_device_time_total)[:24]
+    return "\n".join(f"{e.self_device_time_total / 1000:9.2f} ms {e.count:7d} x {e.key[:90]}" for e in rows)
 
 
 def main() -> None:
@@ -183,8 +187,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--eager", action="store_true")
     parser.add_argument("--shape", action="append", choices=list(SHAPES))
-    parser.add_argument("--rows", type=lambda text: [int(n) for n in text.split(",")], default=[1, 8, 32, 256])
+    parser.add_argument("--rows", type=lambda text: [int(n) for n in text.split(",")], default=[])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -193,9 +198,9 @@ def main() -> None:
 
         tokenizer = AutoTokenizer.from_pretrained(SHIPPED["tiny-exact"])
         names = asked.shape or list(SHAPES)
-        table = [line for name in names for line in on_gpu(name, SHAPES[name], tokenizer, asked.profile)]
+        table = [line for name in names for line in on_gpu(name, SHAPES[name], tokenizer, asked.rows, asked)]
     else:
-        table = on_cpu(asked.rows, asked.runs)
+        table = on_cpu(asked.rows or [1, 8, 32, 256], asked.runs)
     card = torch.cuda.get_device_name() if asked.gpu else "cpu"
     if asked.out:
         asked.out.write_text(json.dumps({"machine": card, "torch": torch.__version__, "rows": table}, indent=1) + "\n")
