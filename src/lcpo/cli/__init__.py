@@ -14,6 +14,7 @@ COMMANDS = {
     "eval": "Measure accuracy and length at every budget.",
     "report": "Make one HTML page from evaluations and runs.",
     "ask": "Ask one question, and see what the answer used.",
+    "serve": "Serve a model with a budget in every request.",
     "show": "Show rollouts of a run: asked, used, right or wrong.",
     "tasks": "List the tasks, or check one.",
     "objectives": "List the objectives and presets.",

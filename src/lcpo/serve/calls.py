@@ -1,0 +1,153 @@
+"""What a request asks for and what comes of it, whatever route it came by and whoever answers it."""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from lcpo.errors import LcpoError
+from lcpo.types import Kind, Scope
+
+Mode = Literal["sentence", "wall", "both"]
+"""sentence: the budget stands in the prompt; wall: the thought is closed at it; both: first the one, then the other."""
+Enforced = Literal["engine", "upstream", "two calls", "trained only", "no"]
+"""What keeps a budget: the engine's wall, the upstream's, a second call, the trained sentence alone, nothing."""
+ThinkingFinish = Literal["natural", "budget", "length"]
+"""How a thought ended: the model ended it; the budget did; the limit of the whole response did."""
+
+
+class ApiError(LcpoError):
+    """What a client is told instead of an answer. param: the parameter that is wrong."""
+
+    def __init__(
+        self, message: str, param: str | None = None, *, status: int = 400, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.param, self.headers = status, param, dict(headers or {})
+
+    @property
+    def kind(self) -> str:
+        """OpenAI's and Anthropic's word for this sort of error."""
+        known = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+        return known.get(self.status, "invalid_request_error" if self.status < 500 else "api_error")
+
+    def json(self) -> dict[str, Any]:
+        """The body of the answer, in OpenAI's shape; `type` at the top is Anthropic's."""
+        error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.status}
+        return {"type": "error", "error": error}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The budget that a request asks for, in whichever spelling.
+
+    tokens: None asks for none, 0 for no thought. by: the parameter that said it. hide: the thought stays out of the
+    answer. warnings: what was understood differently from how it may have been meant. task: tokens of a budget that
+    several calls share. conversation: which calls.
+    """
+
+    tokens: int | None = None
+    by: str | None = None
+    scope: Scope = "thinking"
+    mode: Mode | None = None
+    kind: Kind | None = None
+    reserve: int | None = None
+    auto: bool = False
+    hide: bool = False
+    task: int | None = None
+    conversation: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One response that is wanted.
+
+    messages: a conversation as the client wrote it; prompt: raw text instead of one. continues: the last message is the
+    beginning of the response. seed: what the engine is given. extra: fields that mean nothing to us, for an upstream.
+    """
+
+    model: str
+    asked: Asked
+    seed: int
+    messages: tuple[Mapping[str, Any], ...] = ()
+    prompt: str | None = None
+    continues: bool = False
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A budget as it is applied to one call.
+
+    budget: tokens in `scope`, None for none. sentence: what is added to the prompt. wall: the thought is closed after
+    so many tokens, None: never. limit: tokens of the whole response.
+    """
+
+    budget: int | None
+    scope: Scope
+    mode: Mode
+    limit: int
+    sentence: str = ""
+    wall: int | None = None
+    enforced: Enforced = "engine"
+    by: str | None = None
+    asked: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some more of a response: thought and answer. ids: the tokens, where known. extra: other fields of a delta."""
+
+    thought: str = ""
+    answer: str = ""
+    ids: tuple[int, ...] = ()
+    extra: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a response ended and what it cost, in tokens; None where an upstream does not say.
+
+    stop: the stop sequence that ended it. finish: as OpenAI says it. forced: tokens that the model did not choose.
+    """
+
+    finish: str
+    thinking_finish: ThinkingFinish | None
+    prompt_tokens: int | None
+    tokens: int | None
+    reasoning_tokens: int | None
+    forced: int = 0
+    stop: str | None = None
+    logprobs: Any = None
+
+
+Stream = AsyncGenerator[Piece | Outcome, None]
+"""Pieces, then one outcome."""
+
+
+class Backend(Protocol):
+    """Whoever answers: a model in this process, or another server."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models that it serves."""
+
+    def plan(self, call: Call) -> Plan:
+        """How the budget of a call is applied. Raises ApiError where it cannot be."""
+
+    def run(self, call: Call, plan: Plan) -> Stream:
+        """The response as it comes; closing the generator cancels it. Raises ApiError."""
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """What /v1/models says about a model beside its name."""
+
+    async def close(self) -> None:
+        """Lets go of connections."""
