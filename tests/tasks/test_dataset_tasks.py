@@ -45,6 +45,15 @@ class TestTasks:
         with pytest.raises(TaskError, match="share of the problems"):
             training(str(tmp_path / "a.json"), validation=1.0)
 
+    def test_a_test_set_is_excluded_by_its_questions_whatever_its_answers_are(self, tmp_path: Path) -> None:
+        options = ["red", "blue", "green"]
+        rows = [{"question": f"Which, {n}?", "choices": options, "label": "A"} for n in range(30)]
+        train = write(tmp_path / "a.json", rows)
+        unlabelled = [{name: row[name] for name in ("question", "choices")} for row in rows[:3]]
+        for held in (unlabelled, [{**row, "label": label} for row in unlabelled for label in ("", "2", {"x": 1})]):
+            test = write(tmp_path / "t.json", held)
+            assert training(train, exclude=[test]).load("train").dropped.counts == {"held by t.json": 3}
+
     def test_exclude_by_file_and_by_name_of_a_task(self, tmp_path: Path) -> None:
         test = write(tmp_path / "test.jsonl", lines([{"prompt": r["problem"]} | {"gold": None} for r in ROWS[:5]]))
         loaded = training(write(tmp_path / "a.json", ROWS), exclude=[test]).load("train")

@@ -73,8 +73,10 @@ def _without_rule(given: Mapping[str, str]) -> dict[str, str]:
     return {**given, "answer": given["answer"].rpartition("@")[0]} if rule(given) else dict(given)
 
 
-def resolve(table: Table, given: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """{role: its columns in the table}, as given, the rest recognised.
+def resolve(
+    table: Table, given: Mapping[str, str], needed: Sequence[str] = ("problem", "answer")
+) -> dict[str, tuple[str, ...]]:
+    """{role: its columns in the table}, as given, the rest recognised; those in `needed` must be there.
 
     Raises TaskError where a column is missing: it names those that exist, and proposes which to take.
     """
@@ -96,7 +98,7 @@ def resolve(table: Table, given: Mapping[str, str]) -> dict[str, tuple[str, ...]
     wrong = tuple(column for column in table.columns if _WRONG.fullmatch(column.strip()))
     if wrong and "wrong" not in roles and "options" not in roles:
         roles["wrong"] = wrong
-    missing = [role for role in ("problem", "answer") if role not in roles]
+    missing = [role for role in needed if role not in roles]
     if missing:
         raise TaskError(
             f"{table.source} has no column for the {' and the '.join(missing)}; it has {_listed(table)}. "
@@ -124,7 +126,7 @@ def _option_columns(table: Table) -> tuple[str, ...]:
 def value(row: Row, columns: Sequence[str]) -> Cell:
     """The first of `columns` that holds something in a row; a.b: field b of the object in column a."""
     cells = [Cell(_value(row, column), f"{row.where}, column {column}") for column in columns]
-    return next((cell for cell in cells if not empty(cell.value)), cells[0])
+    return next((cell for cell in cells if not empty(cell.value)), cells[0] if cells else Cell(None, row.where))
 
 
 def _value(row: Row, column: str) -> Any:

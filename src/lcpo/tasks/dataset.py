@@ -22,7 +22,7 @@ from lcpo.tasks import choices as choosing
 from lcpo.tasks import columns as roles
 from lcpo.tasks.answers import answers
 from lcpo.tasks.base import Loaded, Split, Task, VerifierName
-from lcpo.tasks.choices import Choices
+from lcpo.tasks.choices import Choices, Rule
 from lcpo.tasks.reading import Row, Table, read
 from lcpo.types import Dropped, Problem
 from lcpo.verifiers import check_gold, grade
@@ -32,7 +32,6 @@ Missing = Literal["drop", "raise", "keep"]
 _INSTRUCTION = re.compile(r"\s*[^\n.?!]*\\boxed\s*\{\s*\}[^\n.?!]*\.?\s*\Z")
 _SENTENCE = 400
 """Characters at the end in which such a sentence is looked for."""
-_EMPTY = ("null answer", "empty answer", "no question")
 
 
 def load(
@@ -50,7 +49,7 @@ def load(
     """The problems of one or several sources, joined in order (lcpo.tasks.reading says what a source is).
 
     columns: {role: column}, see lcpo.tasks.columns; None recognises the usual names. exclude: {name: problems} that are
-    left out and counted. missing: rows without an answer are dropped and counted, refused, or kept without answers.
+    left out and counted. missing: rows without an answer are dropped and counted, or refused; keep reads no answers.
     name: what ids begin with (default: the file's); an id is the same wherever the problem stands. option_seed: the
     order of options where a data set gives right and wrong answers apart. tidy: applied to every question first.
     verifier: what will grade; None takes math where there are no options. Golds that it cannot read are noted.
@@ -69,9 +68,11 @@ def load(
     kept: list[Problem] = []
     seen: dict[str, list[tuple[Problem, str]]] = {}
     for source, table in tables.items():
-        for problem, reason, where in _problems(table, columns or {}, option_seed, tidy):
+        for problem, reason, where in _problems(table, columns or {}, option_seed, tidy, missing != "keep"):
             own = key(problem)
-            reason = _unusable(reason, missing, where) or _held(own, held)
+            if reason and missing == "raise":
+                raise TaskError(f"{where}: {reason}; mend or remove that row")
+            reason = reason or _held(own, held)
             if not reason:
                 seen.setdefault(own, []).append((problem, where))
                 if len(seen[own]) > 1 and duplicates == "drop":
@@ -87,13 +88,6 @@ def load(
     notes += contradictions(seen.values(), "the first is kept" if duplicates == "drop" else "all are kept")
     notes += unreadable((first for first, *_ in seen.values()), verifier)
     return Loaded(kept, dropped, {source: table.sha256 for source, table in tables.items()}, tuple(notes))
-
-
-def _unusable(reason: str, missing: Missing, where: str) -> str:
-    """Why a row is dropped, "" where it stays. Raises TaskError where it may not be missing."""
-    if reason and missing == "raise":
-        raise TaskError(f"{where}: {reason}; mend or remove that row")
-    return "" if missing == "keep" and reason in _EMPTY[:2] else reason
 
 
 def _held(own: str, held: Mapping[str, str]) -> str:
@@ -185,34 +179,48 @@ def _with_id(problem: Problem, prefix: str, own: str, nth: int) -> Problem:
 
 
 def _problems(
-    table: Table, given: Mapping[str, str], option_seed: int, tidy: Callable[[str], str]
+    table: Table, given: Mapping[str, str], option_seed: int, tidy: Callable[[str], str], graded: bool
 ) -> Iterator[tuple[Problem, str, str]]:
     """Every row as a problem without id, why it cannot be used ("" if it can), and where it stands."""
-    where = roles.resolve(table, given)
+    where = roles.resolve(table, given, ("problem", "answer") if graded else ("problem",))
     options = [_options(row, where.get("options", ())) for row in table.rows]
-    golds = [roles.value(row, where["answer"]) for row in table.rows]
-    column = [pair for pair in zip(golds, options, strict=True) if pair[1].texts and "wrong" not in where]
-    letters = iter(choosing.letters(column, roles.rule(given), "|".join(where["answer"])))
-    worked = where["answer"][0].strip().lower() == "solution"
-    for row, cell, choices in zip(table.rows, golds, options, strict=True):
-        asked, texts = roles.value(row, where["problem"]), choices.texts
+    golds = [roles.value(row, where.get("answer", ())) for row in table.rows]
+    if "wrong" in where:
+        drawn = [_drawn(row, cell, where["wrong"], option_seed) for row, cell in zip(table.rows, golds, strict=True)]
+        right, options = [letter for letter, _ in drawn], [choices for _, choices in drawn]
+    else:
+        right = _right(golds, options, where.get("answer", ()), roles.rule(given)) if graded else [()] * len(golds)
+    for row, cell, choices, found in zip(table.rows, golds, options, right, strict=True):
+        asked = roles.value(row, where["problem"])
         question = tidy(cells.text(asked))
         if "passage" in where and (passage := cells.text(roles.value(row, where["passage"]))):
             question = f"{passage}\n\n{question}" if question else ""
-        chosen = texts and "wrong" not in where
-        right = tuple(filter(None, (next(letters),))) if chosen else answers(cell, worked)
-        if right and "wrong" in where:
-            wrong = [roles.value(row, (name,)) for name in where["wrong"]]
-            letter, texts = choosing.mixed(right[0], wrong, option_seed)
-            right = (letter,)
-        size = answers(roles.value(row, where["size"])) if "size" in where else ()
-        reason = "" if right else "null answer" if cell.value is None else "empty answer"
+        size = next(iter(answers(roles.value(row, where["size"]))), None) if "size" in where else None
+        reason = "" if found or not graded else "null answer" if cell.value is None else "empty answer"
         reason = reason if question else "no question"
-        yield (
-            Problem("", question, right, texts, size=next(iter(size), None)),
-            reason,
-            (cell if question else asked).where,
-        )
+        yield Problem("", question, found, choices.texts, size=size), reason, (cell if question else asked).where
+
+
+def _right(
+    golds: Sequence[cells.Cell], options: Sequence[Choices], columns: Sequence[str], rule: Rule | None
+) -> list[tuple[str, ...]]:
+    """The right answers of every row: the letter of an option, or what the cell says; () where it is empty."""
+    worked = columns[0].strip().lower() == "solution"
+    asked = [pair for pair in zip(golds, options, strict=True) if pair[1].texts]
+    letters = iter(choosing.letters(asked, rule, "|".join(columns)))
+    return [
+        tuple(filter(None, (next(letters),))) if choices.texts else answers(cell, worked)
+        for cell, choices in zip(golds, options, strict=True)
+    ]
+
+
+def _drawn(row: Row, cell: cells.Cell, wrong: Sequence[str], seed: int) -> tuple[tuple[str, ...], Choices]:
+    """The right letter and the options of a row that gives right and wrong answers apart, in a drawn order."""
+    right = answers(cell)
+    if not right:
+        return (), Choices()
+    letter, texts = choosing.mixed(right[0], [roles.value(row, (name,)) for name in wrong], seed)
+    return (letter,), Choices(texts)
 
 
 def _options(row: Row, columns: Sequence[str]) -> Choices:
