@@ -69,7 +69,7 @@ def test_filler_after_a_box(answer: str, filler: list[str]) -> None:
 
 def test_in_the_tiny_world_the_answer_is_its_first_word() -> None:
     assert cut("42 c58 d11", answer_filler("42 c58 d11", "step")) == ["c58 d11"]
-    assert answer_filler("42", "step") == answer_filler("", "step") == []
+    assert answer_filler("42", "step") == answer_filler("", "step") == answer_filler("48 and 17", "step") == []
 
 
 def test_whole_responses() -> None:

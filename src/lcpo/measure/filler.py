@@ -67,7 +67,8 @@ def thought_filler(thought: str, unit: Unit = "auto") -> list[Span]:
 
 
 def answer_filler(answer: str, unit: Unit = "line") -> list[Span]:
-    """The span of an answer that stands after the answer: after the last box; in the tiny world, the first word.
+    """The span of an answer that stands after the answer: after the last box; where the thought has no words, after the
+    first word, or two joined by "and" ("48 and 17").
 
     A full stop or bracket that ends the sentence of the box is not counted, nor is a box-free answer's prose.
     """
@@ -75,7 +76,7 @@ def answer_filler(answer: str, unit: Unit = "line") -> list[Span]:
     if boxes:
         end = _CLOSING.match(answer, _brace(answer, boxes[-1].end()))
     elif unit == "step":
-        end = re.match(r"\s*\S+\s*", answer)
+        end = re.match(r"\s*\S+(?: and \S+)?\s*", answer)
     else:
         return []
     return [(end.end(), len(answer))] if end is not None and end.end() < len(answer) else []

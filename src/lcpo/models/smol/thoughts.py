@@ -36,6 +36,8 @@ PAIR_COSTS = (9.3, 14.3, 17.3, 29.5)
 PAIR_SHARES = (0.55, 0.15, 0.15, 0.15)
 """How often a thought of pairs is written at each level."""
 STEP_COSTS = (3.0, 8.6, 11.6, 23.5)
+PASS = 25
+"""Tokens a step above which one pass does not fill a thought."""
 
 
 def tokens(text: str) -> int:
@@ -124,31 +126,28 @@ def search(rng: random.Random, problem: Pairs) -> tuple[str, str]:
 
 
 def walk(rng: random.Random, chain: Chain) -> tuple[str, str]:
-    """(thought, answer) of a chain: one or more passes over its steps in as much detail as the length aimed at allows.
+    """(thought, answer) of a chain: its steps in as much detail as the length aimed at allows, now and then a check
+    after them, from the answer back to the start.
 
     Where the room ends before the chain does the answer is still the right one: what is left is done in the head.
     """
     if rng.random() < WITHOUT:
         return "", chain.answer
     room, size = aim(rng), len(chain.steps)
-    passes = max(1, math.ceil(room / (STEP_COSTS[3] * size)))
-    passes += rng.random() < 0.2 and room / (passes + 1) > 4 * size
+    passes = 1 + (room > PASS * size or (room > 2 * STEP_COSTS[1] * size and rng.random() < 0.2))
     cost = room / (passes * size) * math.exp(rng.gauss(0, 0.2))
-    lines = [line for number in range(passes) for line in one_pass(rng, chain, cost, number)]
+    lines = one_pass(rng, chain.start, chain.steps, cost)
+    if passes == 2:
+        back = [-step for step in reversed(chain.steps)]
+        lines += ["Check:", *one_pass(rng, chain.totals[-1], back, cost)]
     if rng.random() < 0.4:
         return joined(rng, *stop(rng, lines, room)), chain.answer
     return joined(rng, lines, ""), chain.answer
 
 
-def one_pass(rng: random.Random, chain: Chain, cost: float, number: int) -> list[str]:
-    """A line for each step, at levels that cost about `cost` tokens a step; below a total's, several steps in one.
-
-    Every second pass is a check: from the answer back to the start.
-    """
-    total, steps = chain.start, chain.steps
-    if number % 2:
-        total, steps = chain.totals[-1], tuple(-step for step in reversed(chain.steps))
-    at, lines = 0, ["Check:"] * (number % 2) + ["Again:"] * (number > 0 and number % 2 == 0)
+def one_pass(rng: random.Random, start: int, steps: Sequence[int], cost: float) -> list[str]:
+    """A line for each step, at levels that cost about `cost` tokens a step; below a total's, several steps in one."""
+    total, at, lines = start, 0, list[str]()
     spread = rng.choice((0.5, 2.0, 6.0))
     while at < len(steps):
         several = max(1, round(STEP_COSTS[0] / cost * math.exp(rng.gauss(0, 0.3)))) if cost < 2.5 else 1
