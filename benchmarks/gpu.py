@@ -96,12 +96,12 @@ def trainer_of(model: Any, tokenizer: Any, asked: argparse.Namespace, out: str, 
 def measure(name: str, shape: Shape, asked: argparse.Namespace) -> dict[str, Any]:
     """One shape: the seconds and tokens of `steps` steps after a first one that warms up."""
     import torch
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 
-    from lcpo.train import scratch
+    from lcpo.engines.models import SHIPPED
 
     gpu = torch.cuda.is_available() and name != "tiny"
-    tokenizer = scratch.tokenizer((f"What is {i} plus {i + 1}?" for i in range(500)), 1000)
+    tokenizer = AutoTokenizer.from_pretrained(SHIPPED["tiny"], padding_side="left")
     model = model_of(shape, len(tokenizer), "cuda" if gpu else "cpu")
     model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
     with tempfile.TemporaryDirectory() as out:

@@ -193,10 +193,10 @@ ARMS = {
 }
 
 
-def lcpo(*args: str) -> None:
-    """Runs one lcpo command; its failure ends this arm."""
-    print("+ lcpo", *args, file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "lcpo", *args], check=True, cwd=ROOT)
+def python(*args: str) -> None:
+    """Runs Python with these arguments; its failure ends this arm."""
+    print("+ python", *args, file=sys.stderr, flush=True)
+    subprocess.run([sys.executable, *args], check=True, cwd=ROOT)
 
 
 def members(name: str, arm: Arm) -> Iterator[tuple[str, int, str]]:
@@ -222,14 +222,15 @@ def train(run: str, arm: Arm, seed: int, start: str) -> None:
         return
     overrides = [*arm.overrides, *([f"model={start}"] if start else [])]
     resume = ["--resume"] if folder.exists() else []
-    lcpo("train", str(arm.recipe), f"seed={seed}", *overrides, "--out", str(folder.relative_to(ROOT)), *resume)
+    out = ("--out", str(folder.relative_to(ROOT)), *resume)
+    python(str(Path(__file__).with_name("arms.py")), str(arm.recipe), f"seed={seed}", *overrides, *out)
 
 
 def evaluate(options: Sequence[str], folder: Path) -> dict[str, Any]:
     """Evaluates unless it is done; the results.json."""
     if not (folder / "results.json").exists():
         resume = ["--resume"] if folder.exists() else []
-        lcpo("eval", *options, "--out", str(folder.relative_to(ROOT)), *resume)
+        python("-m", "lcpo", "eval", *options, "--out", str(folder.relative_to(ROOT)), *resume)
     results: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     return results
 

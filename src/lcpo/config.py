@@ -4,7 +4,7 @@ import copy
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -27,23 +27,60 @@ class Config(BaseModel):
 
 
 def _explain(cls: type[BaseModel], error: pydantic.ValidationError, where: str) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        names = _fields_at(cls, first["loc"][:-1])
-        if names:
-            return f"{where}: {unknown('key', key, [*(('.'.join(map(str, (*first['loc'][:-1], n)))) for n in names)])}"
-    given = "" if first["type"] == "missing" else f" (given {first['input']!r})"
-    more = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-    return f"{where}: {key or 'settings'}: {first['msg']}{given}{more}"
+    """All keys that are missing, then what is wrong with the first three others, in one line."""
+    errors = error.errors()
+    missing = [_key(cls, each["loc"]) for each in errors if each["type"] == "missing"]
+    told = [f"{', '.join(missing)} must be given"] if missing else []
+    told += [_one_error(cls, each) for each in errors if each["type"] != "missing"]
+    more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+    return f"{where}: {'; '.join(told[:3])}{more}"
 
 
-def _fields_at(cls: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    fields: Any = cls
+def _one_error(cls: type[BaseModel], error: Any) -> str:
+    key, given, context = _key(cls, error["loc"]), error["input"], error.get("ctx", {})
+    if error["type"] == "extra_forbidden":
+        outer = _key(cls, error["loc"][:-1])
+        names = {name for model in _models_at(cls, error["loc"][:-1])[0] for name in model.model_fields}
+        return str(unknown("key", key, [f"{outer}.{name}" if outer else name for name in names])).removesuffix(".")
+    if error["type"] == "union_tag_invalid":
+        allowed = [name.strip("' ") for name in context["expected_tags"].split(",")]
+        return str(unknown(f"{key}.{context['discriminator'].strip(chr(39))}", context["tag"], allowed)).removesuffix(
+            "."
+        )
+    if error["type"] == "union_tag_not_found":
+        return f"{key} must say its {context['discriminator']}"
+    value = "" if isinstance(given, Mapping) else f" (given {given!r})"
+    return f"{key or 'settings'}: {error['msg'].removeprefix('Value error, ')}{value}"
+
+
+def _key(cls: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    """The dotted key as a person writes it, without the names of union members."""
+    return ".".join(_models_at(cls, loc)[1])
+
+
+def _models_at(cls: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[list[type[BaseModel]], list[str]]:
+    """The models that may stand at a place of `cls`, and the place without the names of union members."""
+    models, path = [cls], []
     for part in loc:
-        field = getattr(fields, "model_fields", {}).get(part)
-        fields = getattr(field, "annotation", None)
-    return list(getattr(fields, "model_fields", {}))
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        if fields:
+            models = [inner for field in fields for inner in _models_in(field.annotation)]
+        elif isinstance(part, str) and (named := [model for model in models if _is_named(model, part)]):
+            models = named
+            continue
+        path.append(str(part))
+    return models, path
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _is_named(model: type[BaseModel], tag: str) -> bool:
+    """Whether a union tells this model from others by the name `tag`."""
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
 
 
 def parse_value(text: str) -> Any:

@@ -11,7 +11,9 @@ import pytest
 from cpu_settings import RIG
 
 from lcpo.advantages import advantage
+from lcpo.cluster import launch
 from lcpo.errors import ConfigError
+from lcpo.measure import files
 from lcpo.recipes.recipe import parse_recipe, read_recipe
 from lcpo.types import Outcomes
 
@@ -95,7 +97,7 @@ def test_rewards_advantages_and_configurations_through_verl(cpu_rig, random_mode
         }
     )
     assert found["missing"] == []
-    _same_rewards(recipe, LcpoReward(recipe.reward, tokenizer, verifier="exact"), rollouts, found["rewards"])
+    _same_rewards(recipe, LcpoReward(recipe.objective, tokenizer, verifier="exact"), rollouts, found["rewards"])
     for name, values in found["advantages"].items():
         core = advantage(name)(rewards[None], np.zeros(rewards.shape, dtype=np.int64))
         np.testing.assert_allclose(values, core, rtol=2e-5, atol=2e-6)
@@ -111,7 +113,7 @@ def _same_rewards(recipe, reward, rollouts, managed) -> None:
     assert [one["length"] for one in managed] == [len(i) for i in ids] == o.length[0].tolist()
     assert [one["acc"] for one in managed] == o.correct[0].tolist()
     assert {0.0, 1.0} == set(o.correct[0].tolist()) and o.truncated.any()
-    core = recipe.reward(o)[0]
+    core = recipe.objective(o)[0]
     assert under_trl == core.tolist()
     assert [one["reward"] for one in managed] == [float(np.float32(r)) for r in core]
 
@@ -153,7 +155,7 @@ def test_every_l1_recipe_composes_with_trls_configuration(name, tmp_path):
 def test_what_only_trl_can_do_is_refused_in_one_line(random_model):
     from lcpo.cluster.settings import refuse
 
-    for more in ({"hindsight": {}}, {"thought": "."}, {"controller": {"key": "exact.alpha", "low": 0.1, "high": 1.0}}):
+    for more in ({"hindsight": {}}, {"supervised": {"data": "x.jsonl"}}):
         with pytest.raises(ConfigError, match=f"{next(iter(more))} works with --engine trl only") as caught:
             refuse(recipe_of(random_model, **more))
         assert "\n" not in str(caught.value)
@@ -161,6 +163,21 @@ def test_what_only_trl_can_do_is_refused_in_one_line(random_model):
         refuse(recipe_of(random_model, trl={"lr_scheduler_type": "linear", "max_steps": 1}))
     with pytest.raises(ConfigError, match="'sapo' has no counterpart in verl"):
         refuse(recipe_of(random_model, trl={"loss_type": "sapo", "max_steps": 1}))
+
+
+def test_a_dry_run_writes_no_recipe_and_leaves_a_run_alone(random_model, tmp_path):
+    recipe, run = recipe_of(random_model), tmp_path / "run"
+    made = launch.train("t", recipe, run, dry_run=True)
+    assert all(Path(path).exists() for path in made["files"])
+    assert not (run / "recipe.toml").exists()
+    files.write_json(run / "manifest.json", {})
+    files.write_text(run / "recipe.toml", recipe_of(random_model, seed=5).toml())
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="exists already; go on with --resume"):
+        launch.train("t", recipe, run, dry_run=True)
+    with pytest.raises(ConfigError, match="seed: 5 -> 0"):
+        launch.train("t", recipe, run, dry_run=True, resume=True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_the_last_exception_of_a_log_is_the_reason():

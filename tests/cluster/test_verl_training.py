@@ -65,12 +65,12 @@ def check_rollouts(run: Path, recipe, tokenizer) -> None:
             assert (drawn.kind, drawn.tokens) == (row["kind"], row["budget"]) and row["asked"] == drawn.tokens
             sentence = " Think for maximum {} tokens." if drawn.kind == "max" else " Think for {} tokens."
             assert sentence.format(drawn.tokens) + "<|im_end|>\n<|im_start|>assistant\n" in row["prompt"]
-            cap = min(40, recipe.reward.cap(drawn) or 40)
+            cap = min(40, recipe.objective.cap(drawn) or 40)
             assert row["length"] <= cap and row["truncated"] == (not row["text"].endswith("<|im_end|>"))
             assert row["length"] == cap or not row["truncated"]
             assert len(tokenizer.encode(row["text"], add_special_tokens=False)) <= row["length"] or "�" in row["text"]
-        np.testing.assert_array_equal(recipe.reward(o).ravel(), [row["reward"] for row in rows])
-        core = advantage(recipe.advantage)(recipe.reward.terms(o), o.budget)
+        np.testing.assert_array_equal(recipe.objective(o).ravel(), [row["reward"] for row in rows])
+        core = advantage(recipe.advantage)(recipe.objective.terms(o), o.budget)
         np.testing.assert_allclose([row["advantage"] for row in rows], core.ravel(), rtol=2e-5, atol=2e-6)
     capped = [row for rows in steps.values() for row in rows if row["kind"] == "max" and row["truncated"]]
     assert any(row["length"] == math.ceil(row["budget"] + 10) < 40 for row in capped)  # delta/alpha = 10 tokens

@@ -78,6 +78,6 @@ def test_an_arm_is_evaluated_checked_and_resumed(
     }  # fmt: skip
     stored = json.loads((tmp_path / "runs" / "study" / "tiny-eval-exact" / "results.json").read_text(encoding="utf-8"))
     assert rows[0]["accuracy"] == pytest.approx(stored["rows"][0]["accuracy"], abs=1e-5)
-    monkeypatch.setattr(run, "lcpo", lambda *_: pytest.fail("what is done is not done again"))
+    monkeypatch.setattr(run, "python", lambda *_: pytest.fail("what is done is not done again"))
     assert run.read(run.study("tiny-base")) == rows
     assert list(run.exact_checks("tiny"))  # the base is no tiny-exact; here its samples are only read and compared

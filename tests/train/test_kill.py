@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
+from arms import ARMS
 from lcpo.train.checkpoint import MARKER
 
+CONTROL = str(ARMS / "tiny-control.toml")
 STEPS = 120
 KILLS = 10
 
 
 def command(small_model: Path, out: Path, *more: str) -> list[str]:
     return [
-        sys.executable, "-c", "from lcpo.cli import main; main()", "train", "tiny-control", f"model={small_model}",
+        sys.executable, "-c", "from lcpo.cli import main; main()", "train", CONTROL, f"model={small_model}",
         f"trl.max_steps={STEPS}", "trl.save_steps=2", "trl.max_completion_length=20", "budget.law.low=4",
         "budget.law.high=12", "budget.per_group=2", "group.size=4", "group.problems=2", "group.micro_batch=8",
         "task.problems=40", "trl.learning_rate=1e-3", "--quiet", "--out", str(out), *more,

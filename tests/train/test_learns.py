@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from arms import ARMS, trainer_of
 from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.tasks import task
 from lcpo.train.data import user_message
 from lcpo.train.run import train
 from lcpo.train.supervised import Row, step
 
+CONTROL = str(ARMS / "tiny-control.toml")
 BUDGETS = (8, 12, 17, 24)
 
 
@@ -46,7 +48,7 @@ def marks_model(out: Path, obeys: float) -> Path:
 
 
 def short(base: Path, *overrides: str) -> Recipe:
-    _, recipe = read_recipe("tiny-control", [
+    _, recipe = read_recipe(CONTROL, [
         f"model={base}", "trl.max_steps=60", "trl.save_steps=60", "trl.max_completion_length=48",
         "objective={name='gated'}",
         f"budget.law={{law='fixed', tokens={list(BUDGETS)}}}", "budget.keep_out={modulus=100, residues=[0]}",
@@ -75,5 +77,6 @@ def test_reward_rises_and_lengths_follow(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_shuffled_budgets_give_no_dial(tmp_path: Path) -> None:
     base = marks_model(tmp_path / "base", 0.0)
-    lines = train("test", short(base, "budget.shuffled=true"), tmp_path / "run", quiet=True).lines
+    made = trainer_of({"shuffled": True})
+    lines = train("test", short(base), tmp_path / "run", quiet=True, trainer=made).lines
     assert abs(ends(lines, "slope")[1]) < 0.15

@@ -6,10 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from lcpo import recipes
 from lcpo.errors import ConfigError
-from lcpo.recipes.recipe import Ramp, Recipe, changed, dumps, parse_recipe, read_recipe
+from lcpo.recipes.recipe import Ramp, Recipe, changed, parse_recipe, read_recipe
+
+ARMS = sorted((Path(__file__).resolve().parents[2] / "study" / "arms").glob("*.toml"))
+
+
+def arm_tables(name: str) -> dict[str, Any]:
+    """The tables of an arm of the study."""
+    return recipes.tables(str(next(path for path in ARMS if path.stem == name)))[1]
+
+
+def arm(name: str) -> Recipe:
+    """An arm of the study without what only its script reads."""
+    return parse_recipe({key: value for key, value in arm_tables(name).items() if key != "study"}, name)
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -20,11 +33,11 @@ def test_shipped_recipe_loads_and_survives_toml(name: str) -> None:
     assert parse_recipe(tomllib.loads(recipe.toml()), name) == recipe
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.names() if name.startswith("tiny-")])
+@pytest.mark.parametrize("name", ["tiny-exact", "tiny-max", *(path.stem for path in ARMS)])
 def test_tiny_recipes_share_law_and_held_out_budgets(name: str) -> None:
-    _, recipe = read_recipe(name)
-    compared = "tiny-exact" if name in ("tiny-exact", "tiny-max") else "tiny-exact-450"
-    law, shared = recipe.budget.law, read_recipe(compared)[1].budget.law
+    recipe = arm(name) if any(path.stem == name for path in ARMS) else read_recipe(name)[1]
+    shared = read_recipe("tiny-exact")[1] if name in ("tiny-exact", "tiny-max") else arm("tiny-exact-450")
+    law, shared = recipe.budget.law, shared.budget.law
     if name != "tiny-l1":  # its alpha is stated for a range of its own
         assert (law.low, law.high) == (shared.low, shared.high)  # type: ignore[union-attr]
     assert law.low <= min(recipe.evaluate.budgets) < max(recipe.evaluate.budgets) <= law.high  # type: ignore[union-attr]
@@ -35,13 +48,13 @@ def test_tiny_recipes_share_law_and_held_out_budgets(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tiny-l1", "tiny-absolute"])
 def test_absolute_arms_keep_the_scaled_alpha(name: str) -> None:
-    _, recipe = read_recipe(name)
+    recipe = arm(name)
     law = recipe.budget.law
-    assert recipe.reward.alpha * (law.high - law.low) == pytest.approx(1.17, rel=1e-4)  # type: ignore[attr-defined, union-attr]
+    assert recipe.objective.alpha * (law.high - law.low) == pytest.approx(1.17, rel=1e-4)  # type: ignore[attr-defined, union-attr]
 
 
 def test_paper_arm_has_the_papers_group() -> None:
-    _, recipe = read_recipe("tiny-l1")
+    recipe = arm("tiny-l1")
     assert (recipe.group.size, recipe.group.updates, recipe.budget.per_group) == (16, 2, 1)
     assert recipe.hindsight is None
 
@@ -50,24 +63,24 @@ def test_overrides_are_toml_values() -> None:
     _, recipe = read_recipe(
         "tiny-exact", ["objective.sharpness=3.5", "budget.law.high=48", "model=abc", "trl.max_steps=5"]
     )
-    assert recipe.reward.sharpness == 3.5  # type: ignore[attr-defined]
+    assert recipe.objective.sharpness == 3.5  # type: ignore[attr-defined]
     assert recipe.budget.law.high == 48  # type: ignore[union-attr]
     assert recipe.model == "abc"
     assert recipe.trl["max_steps"] == 5
 
 
 def test_extends_states_only_what_differs() -> None:
-    base, arm = recipes.extended(recipes.table("tiny-exact-450")), recipes.extended(recipes.table("tiny-one-budget"))
-    assert arm.pop("about") != base.pop("about")
-    assert arm["budget"].pop("per_group") == 1
+    base, other = arm_tables("tiny-exact-450"), arm_tables("tiny-one-budget")
+    assert other.pop("about") != base.pop("about")
+    assert other["budget"].pop("per_group") == 1
     assert base["budget"].pop("per_group") == 4
-    assert arm == base
-    assert arm["trl"]["max_steps"] == 450 < recipes.extended(recipes.table("tiny-exact"))["trl"]["max_steps"]
+    assert other == base
+    assert other["trl"]["max_steps"] == 450 < recipes.tables("tiny-exact")[1]["trl"]["max_steps"]
 
 
 def test_without_leaves_out_tables_and_keys() -> None:
     left = recipes.extended({"extends": "tiny-exact", "without": ["schedule", "trl.lr_scheduler_kwargs"]})
-    whole = recipes.extended(recipes.table("tiny-exact"))
+    whole = recipes.tables("tiny-exact")[1]
     assert whole.pop("schedule")
     assert whole["trl"].pop("lr_scheduler_kwargs")
     assert left == whole
@@ -82,14 +95,19 @@ def test_without_refuses_what_is_not_there(name: str) -> None:
 def test_a_preset_takes_changes() -> None:
     table = {"model": "x", "task": {"name": "sums"}, "budget": {"law": {"law": "fixed", "tokens": [8]}}}
     recipe = parse_recipe({**table, "objective": {"preset": "l1_exact", "alpha": 0.1}}, "test")
-    assert recipe.reward.alpha == 0.1  # type: ignore[attr-defined]
+    assert recipe.objective.alpha == 0.1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
     ("given", "overrides", "says"),
     [
         ("tiny-exat", [], "Did you mean 'tiny-exact'"),
-        ("tiny-exact", ["objective.sharpnes=3"], "Did you mean 'sharpness'"),
+        ("tiny-exact", ["objective.sharpnes=3"], "Did you mean 'objective.sharpness'"),
+        ("tiny-exact", ["budget.law.hihg=9"], "unknown key 'budget.law.hihg'. Did you mean 'budget.law.high'"),
+        ("tiny-exact", ["schedule=[{key='floor', frist=1.0, last=2.0, end=3}]"], "Did you mean 'schedule.0.first'"),
+        ("tiny-exact", ["hindsight.sample=3"], "Did you mean 'hindsight.samples'"),
+        ("tiny-exact", ["supervised={}"], "supervised.data must be given"),
+        ("math-smoke", ["budget={}", "group.size=x"], "budget.law must be given; group.size"),
         ("tiny-exact", ["objective.name=gatd"], "Did you mean 'gated'"),
         ("tiny-exact", ["advantage=per_budgets"], "Did you mean 'per_budget'"),
         ("tiny-exact", ["group.sise=8"], "Did you mean 'group.size'"),
@@ -98,8 +116,9 @@ def test_a_preset_takes_changes() -> None:
         ("tiny-exact", ["group.size=6"], "does not hold budget.per_group 4"),
         ("tiny-exact", ["budget.per_group=16"], "needs two rollouts of each budget"),
         ("tiny-exact", ["budget.kinds={exact=0.5, max=0.5}"], "objective.name='mixed'"),
-        ("tiny-exact", ["objective.name=ceiling", "objective.floor=0.1"], "only knows a maximum"),
-        ("tiny-exact", ["model=scratch"], "[scratch]"),
+        ("tiny-exact", ["objective.name=ceiling", "objective.floor=0.1"], "has a rule for max only"),
+        ("tiny-exact", ["budget.kinds={none=1.0}"], "[hindsight] teaches budgets"),
+        ("tiny-exact", ["lora={r=4}"], "take 'adamw'"),
         ("tiny-exact", ["task.data=x.json"], "one of the two"),
         ("tiny-exact", ["objective.preset=l1_exat"], "Did you mean 'l1_exact'"),
         ("tiny-exact", ["trl"], "not key=value"),
@@ -116,17 +135,9 @@ def test_nonsense_is_refused_in_one_line(given: str, overrides: list[str], says:
 def test_ramps_move_a_number_of_the_objective(recipe: Callable[..., Recipe]) -> None:
     ramp = Ramp(key="sharpness", first=1.0, last=4.0, start=10, end=20, law="log")
     assert [ramp.at(step) for step in (0, 10, 15, 20, 99)] == pytest.approx([1.0, 1.0, 2.0, 4.0, 4.0])
-    assert changed(recipe().reward, "sharpness", ramp.at(15)).sharpness == pytest.approx(2.0)  # type: ignore[attr-defined]
+    assert changed(recipe().objective, "sharpness", ramp.at(15)).sharpness == pytest.approx(2.0)  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="sharpness"):
         recipe(schedule=[{"key": "sharpnes", "first": 1.0, "last": 2.0, "end": 5}])
-
-
-def test_dumps_writes_every_kind_of_value(tmp_path: Path) -> None:
-    table: dict[str, Any] = {
-        "a": 1, "b": -1.5e-9, "c": True, "d": 'quote " \\ and ü', "e": [1, 2], "f": {"g": {"h.i": "x"}},
-        "j": [{"k": 1}, {"k": 2, "l": {"m": [0.5]}}],
-    }  # fmt: skip
-    assert tomllib.loads(dumps(table)) == table
 
 
 def test_data_beside_the_recipe_is_read_wherever_the_run_is_started(
@@ -142,10 +153,31 @@ def test_data_beside_the_recipe_is_read_wherever_the_run_is_started(
         "budget": {"law": {"law": "uniform", "low": 8, "high": 16}},
         "objective": {"preset": "l1_exact"},
     }
-    (tmp_path / "mine/r.toml").write_text(dumps(table))
+    (tmp_path / "mine/r.toml").write_text(tomli_w.dumps(table))
     monkeypatch.chdir(tmp_path)
     _, recipe = read_recipe("mine/r.toml")
     assert recipe.task.data == ("mine/own.json", "here.json", "nowhere.json")
     assert recipe.task.exclude == ("mine/own.json",)
     _, changed_ = read_recipe("mine/r.toml", ["task.data=own.json"])
     assert changed_.task.data == ("mine/own.json",)
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"recipe mine: model, task, budget, objective must be given$"):
+        parse_recipe({}, "recipe mine")
+
+
+def test_a_recipe_extends_a_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('extends = "tiny-exact"\nseed = 4\n')
+    (tmp_path / "mine.toml").write_text('extends = "base.toml"\nabout = "mine"\n')
+    name, recipe = read_recipe(str(tmp_path / "mine.toml"))
+    assert (name, recipe.seed, recipe.about) == ("mine", 4, "mine")
+
+
+def test_generations_are_the_same_for_every_engine(recipe: Callable[..., Recipe]) -> None:
+    epochs = recipe(group={"problems": 16}, trl={"max_steps": -1, "num_train_epochs": 1})
+    assert epochs.generations(100) == 7
+    assert recipe(group={"updates": 2}, trl={"max_steps": 5, "save_steps": 2}).generations(100) == 3
+    with pytest.raises(ConfigError, match="num_train_epochs"):
+        recipe(trl={"max_steps": 0}).generations(100)
+    assert recipe(trl={"max_steps": 0}, hindsight={}).generations(100) == 0

@@ -12,14 +12,17 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from arms import ARMS
 from lcpo.cli import cli
 from lcpo.errors import ConfigError, EngineError, LcpoError
 from lcpo.measure import files
 from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.train import checkpoint
+from lcpo.train.data import load
 from lcpo.train.run import plan, train
 
 Make = Callable[..., Recipe]
+CONTROL = str(ARMS / "tiny-control.toml")
 
 
 def lines(run: Path) -> list[dict[str, Any]]:
@@ -50,6 +53,7 @@ def recipe_of(small_model: Path, *overrides: str) -> Recipe:
         "budget.law.low=4", "budget.kinds={exact=1.0}",
         "budget.law.high=12", "budget.per_group=2", "group.size=4", "group.problems=4", "group.micro_batch=8",
         "task.problems=40", "log.rollouts_every=2", "log.rollouts=8", "trl.learning_rate=1e-3", "log.dial_after=2",
+        "hindsight.optimizer=adamw",
     )  # fmt: skip
     _, made = read_recipe("tiny-exact", [*short, *overrides])
     return made.model_copy(update={"hindsight": None})
@@ -175,6 +179,8 @@ def test_other_data_or_another_base_is_refused(whole: Path, small_model: Path, t
         ("model=/no/such/model", "unknown model"),
         ("lora={rank = 8}", "unknown key in"),
         ("trl.eval_strategy=steps", "does not evaluate"),
+        ("trl.learning_rate=fast", "should be a valid number"),
+        ("trl.max_completion_length=100000", "has a context of 512 tokens"),
     ],
 )
 def test_a_dry_run_finds_what_would_fail_later(small_model: Path, tmp_path: Path, override: str, says: str) -> None:
@@ -191,7 +197,7 @@ def test_an_existing_run_or_another_recipe_is_refused(whole: Path, small_model: 
 
 def test_an_unwritable_folder_is_one_line(small_model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="choose another folder with --out"):
+    with pytest.raises(ConfigError, match="is no folder, or may not be written; choose another --out"):
         train("test", recipe_of(small_model), tmp_path / "file" / "run", quiet=True)
 
 
@@ -225,7 +231,7 @@ def test_a_failed_write_is_one_line_and_loses_nothing(
 
     with monkeypatch.context() as broken:
         broken.setattr(files, "write_text", failing_text)
-        broken.setattr("lcpo.train.progress.write_text", failing_text)
+        broken.setattr("lcpo.train.recorder.write_text", failing_text)
         broken.setattr(torch, "save", failing_save)
         if what == "model":
             from transformers import PreTrainedTokenizerFast
@@ -299,14 +305,31 @@ def test_the_command_prints_a_table(small_model: Path, tmp_path: Path) -> None:
     short = [f"model={small_model}", "trl.max_steps=2", "trl.save_steps=2", "trl.max_completion_length=24",
              "budget.law.low=4", "budget.law.high=12", "group.problems=2", "task.problems=20"]  # fmt: skip
     out = tmp_path / "run"
-    done = CliRunner().invoke(cli, ["train", "tiny-control", *short, "--out", str(out)], catch_exceptions=False)
+    done = CliRunner().invoke(cli, ["train", CONTROL, *short, "--out", str(out)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "| budget (mean) | tokens used | off by | accuracy |" in done.stdout
-    assert "step 2/2  accuracy" in done.stderr
+    assert "LCPO: 2/2  accuracy" in done.stderr
     shown = CliRunner().invoke(cli, ["show", str(out)], catch_exceptions=False)
     assert "asked   exact" in shown.stdout
-    plain = CliRunner().invoke(cli, ["train", "tiny-control", *short, "--dry-run", "--json"], catch_exceptions=False)
-    assert json.loads(plain.stdout)["takes"]["rollouts"] == 64
+    plain = CliRunner().invoke(cli, ["train", CONTROL, *short, "--dry-run", "--json"], catch_exceptions=False)
+    told = json.loads(plain.stdout)
+    assert told["takes"]["rollouts"] == 64
+    assert told["resolved"]["trl.max_grad_norm"] == "1.0"
+    assert told["resolved"]["trl.gradient_checkpointing"] == "False"
+    for more, says in (([], "exists already"), (["--resume", "seed=3"], "seed: 0 -> 3")):
+        done = CliRunner().invoke(cli, ["train", CONTROL, *short, *more, "--dry-run", "--out", str(out)])
+        assert says in str(done.exception)
+
+
+def test_prompts_that_leave_no_room_are_left_out_and_counted(small_model: Path, tmp_path: Path) -> None:
+    questions = [f"{i}+{i}?" for i in range(20)] + [f"What is {i}" + "+1" * 230 + "?" for i in range(20)]
+    (tmp_path / "d.json").write_text(json.dumps([{"question": q, "answer": "2"} for q in questions]))
+    data = f'task={{data=["{tmp_path / "d.json"}"], verifier="exact"}}'
+    recipe = recipe_of(small_model, data)
+    every, made = load(recipe.task, recipe.seed)[1].problems, plan("test", recipe, tmp_path)
+    kept = made.loaded.problems
+    assert kept == [problem for problem in every if len(problem.question) < 100]
+    assert made.loaded.dropped.counts["longer than the context of 512 tokens"] == len(every) - len(kept) > 10
 
 
 def test_the_warning_says_what_to_try(small_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

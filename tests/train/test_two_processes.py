@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from arms import ARMS
+
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from lcpo.recipes.recipe import read_recipe
 from lcpo.train.run import build, plan, train
 from lcpo.train.trainer import LcpoTrainer
 
-model, out = sys.argv[1:]
+model, out, base = sys.argv[1:]
 note = LcpoTrainer._replace_advantages
 def noting(self, output, local, group):
     note(self, output, local, group)
@@ -25,7 +27,7 @@ def noting(self, output, local, group):
         with open(out + ".jsonl", "a") as file:
             file.write(json.dumps([list(self._logs["advantages"]), self.rollouts]) + "\\n")
 LcpoTrainer._replace_advantages = noting
-_, recipe = read_recipe("tiny-control", [
+_, recipe = read_recipe(base, [
     f"model={model}", "trl.max_steps=2", "trl.save_steps=2", "trl.max_completion_length=20", "budget.law.low=4",
     "budget.law.high=12", "budget.per_group=2", "group.size=4", "group.problems=4", "group.micro_batch=4",
     "task.problems=40", "objective={name='gated'}", "trl.use_cpu=true", "trl.learning_rate=1e-3",
@@ -41,9 +43,8 @@ def run(small_model: Path, tmp_path: Path, processes: int) -> Path:
     if processes > 1:
         launch += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launch, str(script), str(small_model), str(out)], env=environment, capture_output=True, text=True
-    )
+    given = [str(small_model), str(out), str(ARMS / "tiny-control.toml")]
+    done = subprocess.run([*launch, str(script), *given], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return out
 

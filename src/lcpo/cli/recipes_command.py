@@ -12,8 +12,8 @@ from lcpo.cli import emit
 def command(name: str | None, as_json: bool) -> None:
     """List the shipped recipes; with NAME, print that recipe."""
     if name is not None:
-        emit(recipes.table(name), as_json, recipes.text(name).rstrip())
+        emit(recipes.tables(name)[1], as_json, recipes.text(name).rstrip())
         return
-    found = {one: str(recipes.table(one).get("about", "")) for one in recipes.names()}
+    found = {one: str(recipes.tables(one)[1].get("about", "")) for one in recipes.names()}
     width = max((len(one) for one in found), default=0)
     emit(found, as_json, "\n".join(f"{one:<{width}}  {about}" for one, about in found.items()))

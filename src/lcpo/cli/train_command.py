@@ -40,7 +40,7 @@ def command(
         return
     _need_extra()
     if dry_run:
-        _dry_run(name, read, run, as_json)
+        _dry_run(name, read, run, resume, as_json)
         return
     from lcpo.train import card
     from lcpo.train.run import train
@@ -63,32 +63,40 @@ def _closing(result: Any) -> str:
     )
 
 
-def _dry_run(name: str, recipe: Recipe, run: Path, as_json: bool) -> None:
-    from lcpo.train.run import plan
+def _dry_run(name: str, recipe: Recipe, run: Path, resume: bool, as_json: bool) -> None:
+    from lcpo.train import checkpoint
+    from lcpo.train.run import plan, same_recipe
+    from lcpo.train.settings import resolved
 
+    checkpoint.free(run, resume)
+    same_recipe(run, recipe, resume)
     made = plan(name, recipe, run)
     group = recipe.group
-    generations = -(-made.steps // made.every)
-    cap = made.args.max_completion_length
+    generations = recipe.generations(len(made.loaded.problems))
     takes = {
         "run": str(run),
         "problems": len(made.loaded.problems),
         "dropped": made.loaded.dropped.counts,
         "warnings": list(made.loaded.notes),
+        "stages": made.phases,
         "optimizer_steps": made.steps,
         "generations": generations,
         "rollouts": generations * group.rollouts,
-        "tokens_at_most": generations * group.rollouts * cap,
+        "tokens_at_most": generations * group.rollouts * made.args.max_completion_length,
         "device": "cpu" if made.args.use_cpu else "gpu",
     }
+    settled = resolved(recipe, made.args)
     lines = [
-        f"# {takes['problems']} problems (left out: {made.loaded.dropped}); {made.steps} optimizer steps over "
-        f"{generations} generations of {group.problems} problems x {group.size} rollouts",
+        "# resolved:",
+        *(f"#   {key} = {value}" for key, value in settled.items()),
+        f"# {takes['problems']} problems (left out: {made.loaded.dropped}); stages: {', '.join(made.phases)}",
         *(f"# warning: {note}" for note in made.loaded.notes),
-        f"# {takes['rollouts']:,} rollouts, at most {takes['tokens_at_most']:,} tokens; on {takes['device']}",
+        f"# {made.steps} optimizer steps over {generations} generations of {group.problems} problems x {group.size} "
+        f"rollouts: {takes['rollouts']:,} rollouts, at most {takes['tokens_at_most']:,} tokens; on {takes['device']}",
         f"# into {run}",
     ]
-    emit({"recipe": recipe.model_dump(mode="json"), "takes": takes}, as_json, recipe.toml() + "\n" + "\n".join(lines))
+    result = {"recipe": recipe.model_dump(mode="json"), "resolved": settled, "takes": takes}
+    emit(result, as_json, recipe.toml() + "\n" + "\n".join(lines))
 
 
 def _need_extra() -> None:

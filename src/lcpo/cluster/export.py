@@ -15,7 +15,7 @@ from lcpo.budgets import render
 from lcpo.errors import ConfigError, TaskError
 from lcpo.recipes.recipe import Recipe
 from lcpo.tasks import Task
-from lcpo.train.data import load, user_message
+from lcpo.train.data import load, longest_budget, user_message
 from lcpo.types import NO_BUDGET, Budget, Problem
 
 VALIDATION_PROBLEMS = 64
@@ -84,7 +84,7 @@ def row(
     """One row: `prompt` is what the model is asked, with its budget; where the budget comes later, with the largest."""
     template = recipe.budget.template
     message = user_message(problem, template)
-    shown = budgets[0] if len(budgets) == 1 else _largest(recipe)
+    shown = budgets[0] if len(budgets) == 1 else longest_budget(recipe)
     return {
         "data_source": task,
         "prompt": [{"role": "user", "content": message + render(shown, template)}],
@@ -100,14 +100,6 @@ def row(
             "scope": recipe.budget.scope,
         },
     }
-
-
-def _largest(recipe: Recipe) -> Budget:
-    """The longest budget sentence that can be drawn, so that verl's filter of long prompts sees the worst case."""
-    if recipe.budget.largest is None:
-        return NO_BUDGET
-    kind = "max" if "max" in recipe.budget.kinds else "exact"
-    return Budget("max" if kind == "max" else "exact", recipe.budget.largest, recipe.budget.scope)
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

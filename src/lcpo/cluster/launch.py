@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from lcpo.cluster.export import Exported, export
 from lcpo.cluster.settings import compose, left_out
 from lcpo.errors import ConfigError, EngineError, MissingExtra
 from lcpo.measure import files, manifest
+from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import Recipe
 from lcpo.train import card, checkpoint
 from lcpo.train.run import same_recipe
@@ -76,7 +76,6 @@ def prepare(name: str, recipe: Recipe, run: Path) -> Prepared:
     config = compose(local, exported, run)
     path = run / "verl" / "config.yaml"
     files.write_text(path, OmegaConf.to_yaml(OmegaConf.create(config)))
-    files.write_text(run / "recipe.toml", recipe.toml())
     actor = config["actor_rollout_ref"]["actor"]["strategy"]
     backend = "megatron" if actor == "megatron" else "fsdp"
     return Prepared(name, recipe, run, exported, path, int(config["trainer"]["total_training_steps"]), backend)
@@ -92,14 +91,17 @@ def train(
     for package in ("verl", "ray", "hydra", "omegaconf"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "cluster")
-    begun = (run / "manifest.json").exists()
-    checkpoint.prepare(run, resume or dry_run or not begun)  # what a dry run left behind is no run
-    if begun and not dry_run:
+    checkpoint.prepare(run, resume or not (run / "manifest.json").exists())  # what a dry run left behind is no run
+    with files.locked(run):
         same_recipe(run, recipe, resume)
-    made = prepare(name, recipe, run)
-    if dry_run:
-        return made.json()
+        made = prepare(name, recipe, run)
+        return made.json() if dry_run else _train(made, quiet)
+
+
+def _train(made: Prepared, quiet: bool) -> dict[str, Any]:
+    """What is left of a run, to model/."""
     _check(made)
+    files.write_text(made.run / "recipe.toml", made.recipe.toml())
     done = latest(made.run)
     checkpoint.cut_back(made.run / "metrics.jsonl", done)
     for path in (made.run / "rollouts").glob("step-*.jsonl"):
@@ -110,7 +112,7 @@ def train(
     if done < made.steps:
         _run(made, done, quiet)
     record["seconds"] = float(record.get("seconds", 0.0)) + time.perf_counter() - before
-    lines = _lines(made.run)
+    lines = files.read_lines(made.run / "metrics.jsonl")
     record |= {"steps": latest(made.run), "tokens": lines[-1]["tokens"] if lines else 0}
     _bring_back(made, record, lines)
     files.write_json(made.run / "manifest.json", record)
@@ -182,27 +184,26 @@ def _start(made: Prepared, keep: bool) -> dict[str, Any]:
 
 def _run(made: Prepared, done: int, quiet: bool) -> None:
     """verl's trainer in a process group of its own, its output in verl.log. Raises EngineError where it fails."""
-    from lcpo.train.progress import Display
+    from lcpo.train.recorder import summary
 
-    show = Display(made.steps, done, quiet=quiet)
     log = made.run / "verl.log"
-    with log.open("ab") as output:
+    with log.open("ab") as output, Progress(["LCPO"], quiet=quiet) as show:
+        show.phase("LCPO", made.steps, done)
         start = output.tell()
         process = subprocess.Popen(made.command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         before = _on_terminate(_interrupt)
         try:
-            shown = len(_lines(made.run))
+            shown = len(files.read_lines(made.run / "metrics.jsonl"))
             while process.poll() is None:
                 time.sleep(0.5)
-                lines = _lines(made.run)
+                lines = files.read_lines(made.run / "metrics.jsonl")
                 for line in lines[shown:]:
-                    show.step(int(line["step"]), made.steps, line)
+                    show.update(int(line["step"]), summary(line))
                 shown = len(lines)
         except KeyboardInterrupt:
             _end(process)
             raise EngineError(f"stopped; go on from step {latest(made.run)} with --resume") from None
         finally:
-            show.close()
             _end(process)
             _on_terminate(before)
     if process.returncode:
@@ -261,24 +262,14 @@ def _bring_back(made: Prepared, record: dict[str, Any], lines: list[dict[str, An
         raise EngineError(
             f"verl left no checkpoint in {actor.parent}; set verl.trainer.save_freq, run again with --resume"
         )
-    part = made.run / ".model.part"
-    shutil.rmtree(part, ignore_errors=True)
-    command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", made.backend]
-    command += ["--local_dir", str(actor), "--target_dir", str(part)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode or not (part / "config.json").is_file():
-        raise EngineError(
-            f"verl could not merge {actor}: {reason(done.stdout + done.stderr)}; try  {shlex.join(command)}"
-        )
-    made_card = card.card(made.name, made.recipe, made.recipe.model, record, lines)
-    (part / "README.md").write_text(made_card, encoding="utf-8")
-    shutil.rmtree(made.run / "model", ignore_errors=True)
-    part.rename(made.run / "model")
+    command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", made.backend, "--local_dir", str(actor)]
 
+    def merge(folder: Path) -> None:
+        done = subprocess.run([*command, "--target_dir", str(folder)], capture_output=True, text=True)
+        if done.returncode or not (folder / "config.json").is_file():
+            said = reason(done.stdout + done.stderr)
+            raise EngineError(f"verl could not merge {actor}: {said}; try  {shlex.join(command)}")
+        text = card.card(made.name, made.recipe, made.recipe.model, record, lines)
+        (folder / "README.md").write_text(text, encoding="utf-8")
 
-def _lines(run: Path) -> list[dict[str, Any]]:
-    path = run / "metrics.jsonl"
-    if not path.is_file():
-        return []
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+    files.write_folder(made.run / "model", merge)

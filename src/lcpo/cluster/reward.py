@@ -22,7 +22,7 @@ class LcpoRewardManager(RewardManagerBase):  # type: ignore[misc]
         model = config.actor_rollout_ref.model.path
         recipe = self.setup.recipe
         self.reward = LcpoReward(
-            recipe.reward,
+            recipe.objective,
             tokenizer,
             verifier=self.setup.verifier,
             eos=generation_eos(model),

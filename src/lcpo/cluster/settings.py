@@ -56,17 +56,12 @@ ALSO = ("beta", "epsilon_high", "loss_type", "max_steps", "num_train_epochs", "s
 
 def refuse(recipe: Recipe) -> None:
     """Raises ConfigError for what runs with TRL only, naming it and the way out."""
-    trl = {
-        "hindsight": recipe.hindsight is not None,
-        "controller": recipe.controller is not None,
-        "thought": recipe.thought is not None,
-        "scratch": recipe.scratch is not None,
-        "budget.shuffled": recipe.budget.shuffled,
-    }
-    for name, given in trl.items():
-        if given:
-            more = "; run it there first, then give that run as model" if name in ("hindsight", "scratch") else ""
-            raise ConfigError(f"{name} works with --engine trl only{more}; leave it out for --engine verl")
+    for name in ("supervised", "hindsight"):
+        if getattr(recipe, name) is not None:
+            raise ConfigError(
+                f"{name} works with --engine trl only; run it there first (trl.max_steps=0), then give that run as "
+                "model, and leave the table out"
+            )
     if recipe.trl.get("lr_scheduler_type", "constant") not in ("constant", "cosine"):
         raise ConfigError(
             f"trl.lr_scheduler_type '{recipe.trl['lr_scheduler_type']}' has no counterpart in verl; take constant or "
@@ -90,12 +85,11 @@ def generations(recipe: Recipe, rows: int | None = None) -> int:
     given = table.get("trainer", {}).get("total_training_steps")
     if given is not None:
         return int(given)
-    every = recipe.group.updates * int(recipe.trl.get("num_iterations", 1))
-    if int(recipe.trl.get("max_steps", -1)) > 0:
-        return math.ceil(int(recipe.trl["max_steps"]) / every)
-    if rows is not None and "num_train_epochs" in recipe.trl:
-        return int(float(recipe.trl["num_train_epochs"]) * rows) // recipe.group.problems
-    raise ConfigError("the recipe says neither trl.max_steps nor verl.trainer.total_training_steps; give one of them")
+    if rows is None and int(recipe.trl.get("max_steps", -1)) < 1:
+        raise ConfigError(
+            "the recipe says neither trl.max_steps nor verl.trainer.total_training_steps; give one of them"
+        )
+    return recipe.generations(rows or 0)
 
 
 def table(recipe: Recipe, exported: Exported, out: Path) -> dict[str, Any]:
@@ -105,7 +99,6 @@ def table(recipe: Recipe, exported: Exported, out: Path) -> dict[str, Any]:
     if group.problems % group.updates:
         raise ConfigError(f"group.problems {group.problems} does not divide by group.updates {group.updates}")
     estimator, by_std = FED.get(recipe.advantage, ("grpo", True))
-    every = group.updates * int(recipe.trl.get("num_iterations", 1))
     implied: dict[str, Any] = {
         "data.train_files": [str(exported.train)],
         "data.val_files": [str(exported.validation)],
@@ -135,7 +128,7 @@ def table(recipe: Recipe, exported: Exported, out: Path) -> dict[str, Any]:
         "trainer.logger": ["console"],
         "trainer.total_training_steps": steps,
         "trainer.total_epochs": math.ceil(steps / max(1, exported.rows // group.problems)) + 1,
-        "trainer.save_freq": max(1, int(recipe.trl.get("save_steps", 50)) // every),
+        "trainer.save_freq": max(1, int(recipe.trl.get("save_steps", 50)) // recipe.updates_per_generation),
         "trainer.val_before_train": False,
         "trainer.default_local_dir": str(out / "checkpoints"),
     }

@@ -46,15 +46,14 @@ class Setup:
 
     def objective(self, step: int) -> Objective:
         """The objective at verl's global step, from 1: with the recipe's ramps applied."""
-        result = self.recipe.reward
+        result: Objective = self.recipe.objective
         for ramp in self.recipe.schedule:
             result = changed(result, ramp.key, ramp.at(self._updates(step)))
         return result
 
     def _updates(self, step: int) -> int:
         """Optimizer steps made before verl's global step, from 1: what TRL counts by."""
-        every = self.recipe.group.updates * int(self.recipe.trl.get("num_iterations", 1))
-        return (max(step, 1) - 1) * every
+        return (max(step, 1) - 1) * self.recipe.updates_per_generation
 
 
 @functools.lru_cache(maxsize=4)

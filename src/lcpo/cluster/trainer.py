@@ -64,6 +64,7 @@ class LcpoVerlTrainer(PPOTrainerSync):  # type: ignore[misc]
         last = _last_line(Path(self.setup.run) / "metrics.jsonl")
         self.generated, self.before = int(last.get("tokens", 0)), float(last.get("seconds", 0.0))
         self.started = time.perf_counter()
+        self.pool: list[list[list[int]]] = []
         super().__init__(config=config)
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
@@ -114,7 +115,7 @@ class LcpoVerlTrainer(PPOTrainerSync):  # type: ignore[misc]
         super()._compute_metrics(batch, metrics, timing_raw, *args, **kwargs)
         found = self._fetch(batch)
         rewards = self.setup.objective(self.global_steps)(found.outcomes)
-        record = dial.describe(found.outcomes, found.asked, found.no_answer, rewards, self.edges)
+        record = dial.describe(found.outcomes, found.asked, found.no_answer, rewards, self.edges, self.pool)
         metrics.update({f"lcpo/{name}": value for name, value in dial.scalars(record).items()})
         metrics["lcpo/incomplete_groups"] = found.incomplete
         self.generated += found.tokens

@@ -19,10 +19,9 @@ def dial(asked: IntArray, length: IntArray, correct: FloatArray, bins: Sequence[
     """
     rows = asked > 0
     a, n, c = asked[rows].astype(float), length[rows].astype(float), correct[rows]
-    enough = len(np.unique(a)) >= DISTINCT
     result: dict[str, Any] = {
         "slope": slope(a, n),
-        "rank_correlation": spearman(a, n) if enough else None,
+        "rank_correlation": rank_correlation(asked, length),
         "mare": float(np.mean(np.abs(n - a) / a)) if len(a) else None,
         "signed_error": float(np.mean(n / a - 1)) if len(a) else None,
         "over_budget": float(np.mean(n > a)) if len(a) else None,
@@ -31,6 +30,13 @@ def dial(asked: IntArray, length: IntArray, correct: FloatArray, bins: Sequence[
     where = np.searchsorted(np.asarray(bins), a, side="right") - 1
     result["bins"] = [_bin(bins[i], a[where == i], n[where == i], c[where == i]) for i in range(len(bins))]
     return result
+
+
+def rank_correlation(asked: IntArray, length: IntArray) -> float | None:
+    """Spearman's correlation of length and budget, [N] each; None below DISTINCT distinct budgets."""
+    rows = asked > 0
+    enough = len(np.unique(asked[rows])) >= DISTINCT
+    return spearman(asked[rows].astype(float), length[rows].astype(float)) if enough else None
 
 
 def _bin(low: int, a: FloatArray, n: FloatArray, c: FloatArray) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,29 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     part.rename(folder)
+
+
+@contextlib.contextmanager
+def appending(path: Path) -> Iterator[Callable[[Sequence[Any]], None]]:
+    """Yields what appends records to a JSONL file, flushed to disk; a last line that was half written goes first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
+    with path.open("ab") as file:
+        file.truncate(len(whole[0]) + len(whole[1]))
+
+        def write(records: Sequence[Any]) -> None:
+            with writing(str(path)):
+                file.write("".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode())
+                file.flush()
+                os.fsync(file.fileno())
+
+        yield write
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The records of a JSONL file, [] where there is none; a last line that was half written is no record."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
 
 @contextlib.contextmanager

@@ -1,15 +1,21 @@
 """What an objective is: a frozen config that is itself a pure function from the outcomes of groups to rewards."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
 from lcpo.config import Config
-from lcpo.types import Budget, FloatArray, Outcomes, Rewards
+from lcpo.types import Budget, FloatArray, Kind, Outcomes, Rewards
 
 
 class Objective(Config, ABC):
     """Outcomes [P, G] -> rewards [P, G], float64, finite, deterministic, equivariant in the group."""
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("exact", "max", "none")
+    """Kinds of budget that it has a rule for."""
+    name: str = ""
+    """What a recipe calls it."""
 
     @abstractmethod
     def terms(self, o: Outcomes) -> FloatArray:

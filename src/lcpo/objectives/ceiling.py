@@ -1,12 +1,12 @@
 """At most the budget, relative: full reward below it, falling with the ratio above it (LCPO-max made scale-free)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from lcpo.objectives.base import Objective
-from lcpo.types import FloatArray, Outcomes
+from lcpo.types import FloatArray, Kind, Outcomes
 
 
 class Ceiling(Objective):
@@ -15,6 +15,7 @@ class Ceiling(Objective):
     Rows without a budget get floor + (1 - floor) * 1[correct].
     """
 
+    kinds: ClassVar[tuple[Kind, ...]] = ("max", "none")
     name: Literal["ceiling"] = "ceiling"
     sharpness: float = Field(8.0, ge=0)
     """8: ten per cent over the budget costs about half of the reward."""

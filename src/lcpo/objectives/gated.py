@@ -3,13 +3,13 @@
 The product holds length and correctness together where a weighted sum lets one of the two win (cf. arXiv:2511.01470).
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from lcpo.objectives.base import Objective, log_error
-from lcpo.types import FloatArray, Outcomes
+from lcpo.types import FloatArray, Kind, Outcomes
 
 
 class Gated(Objective):
@@ -18,6 +18,7 @@ class Gated(Objective):
     Rows without a budget get floor + (1 - floor) * 1[correct].
     """
 
+    kinds: ClassVar[tuple[Kind, ...]] = ("exact", "none")
     name: Literal["gated"] = "gated"
     sharpness: float = Field(2.0, ge=0)
     """2: twice or half the budget earns a quarter; 5: a thirty-second."""

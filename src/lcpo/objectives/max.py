@@ -1,13 +1,13 @@
 """LCPO-max: be right, and stay below the number of tokens that was asked for (arXiv:2503.04697, eq. 2)."""
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from lcpo.objectives.base import Objective
-from lcpo.types import Budget, FloatArray, Outcomes
+from lcpo.types import Budget, FloatArray, Kind, Outcomes
 
 
 class Max(Objective):
@@ -16,6 +16,7 @@ class Max(Objective):
     Full reward (1 - delta)/alpha tokens under budget, delta on it, nothing delta/alpha tokens over it.
     """
 
+    kinds: ClassVar[tuple[Kind, ...]] = ("max", "none")
     name: Literal["max"] = "max"
     alpha: float = Field(3e-4, gt=0)
     """Reward per token below budget. The paper prints none for eq. 2; 3e-4 is our reading, 1e-3 what its code had."""

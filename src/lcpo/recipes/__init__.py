@@ -1,14 +1,17 @@
 """The shipped recipes: TOML files of this package, each setting with its reason or source.
 
-A recipe that begins with `extends = "<shipped recipe>"` states only what differs: its tables are merged into the
-other's key by key, [objective] replaces it whole, and `without` names tables, or keys ("trl.seed"), that are left out.
+A recipe that begins with `extends = "<shipped recipe>"` (or a TOML file beside it) states only what differs: its tables
+are merged into the other's key by key, [objective] replaces it whole, and `without` names tables, or keys ("trl.seed"),
+that are left out.
 """
 
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from lcpo.config import read_toml
 from lcpo.errors import unknown
 
 
@@ -25,18 +28,24 @@ def text(name: str) -> str:
     return resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 
-def table(name: str) -> dict[str, Any]:
-    """The tables of a shipped recipe as they stand in its file."""
-    return tomllib.loads(text(name))
+def tables(given: str, folder: Path = Path()) -> tuple[str, dict[str, Any]]:
+    """(name, tables) of a shipped recipe or of a TOML file, what it extends merged in. Raises ConfigError.
+
+    folder: where a relative path to a TOML file starts.
+    """
+    path = folder / given
+    if path.suffix == ".toml" or path.is_file():
+        return path.stem, extended(read_toml(path), path.parent)
+    return given, extended(tomllib.loads(text(given)))
 
 
-def extended(given: Mapping[str, Any]) -> dict[str, Any]:
+def extended(given: Mapping[str, Any], folder: Path = Path()) -> dict[str, Any]:
     """A recipe's tables with what it extends merged in. Raises ConfigError for an unknown recipe or table."""
     own = dict(given)
     base, without = own.pop("extends", None), own.pop("without", [])
     if base is None:
         return own
-    result = extended(table(str(base)))
+    result = tables(str(base), folder)[1]
     for name in without:
         _drop(result, str(name))
     return _merged(result, own)

@@ -1,25 +1,36 @@
 """A recipe: everything that a training run is, read from TOML; the same table whichever engine trains."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import tomli_w
 from pydantic import BeforeValidator, Field, model_validator
 
 from lcpo.advantages import advantage
 from lcpo.budgets import BudgetSampler
 from lcpo.budgets.prompting import template_named
-from lcpo.config import Config, apply_overrides, read_toml
+from lcpo.config import Config, apply_overrides
 from lcpo.errors import ConfigError, unknown
-from lcpo.objectives import PRESETS, Objective, objective
+from lcpo.objectives import OBJECTIVES, PRESETS, AnyObjective, Objective, objective
 from lcpo.tasks.reading import beside
 from lcpo.types import Kind
 
 
 def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+def _preset(value: Any) -> Any:
+    """A table with a preset's fields filled in; other values as they are."""
+    if not isinstance(value, Mapping) or "preset" not in value:
+        return value
+    table = dict(value)
+    preset = str(table.pop("preset"))
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    return PRESETS[preset][0].model_dump() | table
 
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
@@ -57,8 +68,6 @@ class BudgetTable(BudgetSampler):
 
     template: str = "l1"
     """The wording of the budget sentence (lcpo.budgets.TEMPLATES)."""
-    shuffled: bool = False
-    """A control: the reward's budget is drawn independently of the prompt's, so that no dial can be learned."""
 
     @model_validator(mode="after")
     def _template_exists(self) -> Self:
@@ -122,23 +131,60 @@ class Ramp(Config):
         return (1 - part) * self.first + part * self.last
 
 
-class Controller(Config):
-    r"""Steers a weight of the objective towards a wanted length error: w <- clip(w * (e / target)^rate, low, high).
+class SupervisedSteps(Config):
+    """How the stages before RL learn: supervised steps on prompt and response."""
 
-    e is the running mean (over about 1/smooth generations) of the mean absolute relative error. Where accuracy falls
-    below `accuracy_floor` the weight only ever goes down (arXiv:2512.21540 and arXiv:2602.14468 steer theirs likewise).
-    """
+    batch: int = Field(default=64, ge=1)
+    """Rows of a step."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: Muon for the matrices inside the layers, which a model trained from scratch learns faster with."""
+    lr: float | None = Field(default=None, gt=0)
+    """Peak learning rate; None: 1e-4 up to 0.5 B parameters, falling to 1e-5 at 5 B; ten times that with [lora]."""
+    micro_tokens: int | None = Field(default=None, ge=1)
+    """Padded tokens of a forward pass; None: by the device and the vocabulary. Memory and speed, not results."""
+    bf16: bool | None = None
+    """Whether forward passes run in bfloat16 over fp32 weights; None: on a GPU."""
+    save_every: int = Field(default=100, ge=1)
+    """Steps between two states from which --resume goes on."""
 
-    key: str
-    """Field of the objective, for example "weight" or "alpha"."""
-    target: float = Field(default=0.15, gt=0)
-    """Wanted mean absolute relative error of the length."""
-    rate: float = Field(default=0.05, gt=0, le=1)
-    """How fast the weight moves per generation."""
-    low: float = Field(gt=0)
-    high: float = Field(gt=0)
-    smooth: float = Field(default=0.2, gt=0, le=1)
-    accuracy_floor: float = Field(default=0.0, ge=0, le=1)
+
+class SupervisedTable(SupervisedSteps):
+    """The first stage: learn from given responses."""
+
+    data: Strings = Field(min_length=1)
+    """JSONL files of `prompt` (a text or messages) and `response` (the text after the prompt, its end left out)."""
+    epochs: float = Field(default=1.0, gt=0)
+    """Times that every row is seen, where `steps` is not given."""
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps; None: as many as `epochs` takes."""
+
+
+class HindsightTable(SupervisedSteps):
+    """The second stage: learn from the model's own samples, each told a budget that it has kept."""
+
+    rounds: int = Field(default=1, ge=1)
+    """Times that samples are drawn and learned from; from the second on they are drawn with budgets asked."""
+    asked: bool = False
+    """Whether the first round asks for budgets too: for a model that has a dial already, in other words."""
+    slack: float = Field(default=0.2, ge=0)
+    """A sample of kind max is told a budget up to so much above its length: any such budget it has kept."""
+    jitter: float = Field(default=0.0, ge=0)
+    """A sample of kind exact is told a budget up to so much above or below its length: exactness is left to RL, and a
+    number that is never drawn is read like its neighbours."""
+    samples: int = Field(default=8000, ge=1)
+    """Own samples of a round."""
+    steps: int = Field(default=500, ge=1)
+    """Supervised steps of a round."""
+    later_steps: int | None = Field(default=None, ge=1)
+    """Supervised steps of the rounds after the first; None: as many as the first."""
+    bins: int = Field(default=16, ge=1)
+    """Bins of the logarithm of length; every bin is drawn equally often."""
+    prefer_correct: float = Field(default=0.8, ge=0, le=1)
+    """Chance that a row is drawn from the right answers of its bin, where there are any."""
+    filler: float = Field(default=0.05, ge=0, le=1)
+    """Samples with a larger share of filler are left out."""
+    cap: int | None = Field(default=None, ge=1)
+    """Tokens after which a sample is given up; None: where no budget of the law is met any more."""
 
 
 class EvaluateTable(Config):
@@ -167,68 +213,44 @@ class LogTable(Config):
     """Rank correlation of length and budget, over the last 10 generations, below which there is no dial."""
 
 
-class Scratch(Config):
-    """A random Qwen3-architecture model with a BPE tokenizer trained on the problems (model = "scratch")."""
-
-    layers: int = 2
-    width: int = 64
-    heads: int = 2
-    head: int = 32
-    vocabulary: int = Field(default=2048, ge=300)
-    """Tokens of the byte-level BPE tokenizer, trained on the spot."""
-    context: int = 4096
-
-
 class Recipe(Config):
-    """A training run. Tables that another library owns ([trl], [lora], [verl]) are passed to it unchanged."""
+    """A training run: [supervised], then [hindsight], then RL; stages that are left out are skipped.
+
+    Tables that another library owns ([trl], [lora], [verl]) are passed to it unchanged.
+    """
 
     about: str = ""
     seed: int = Field(default=0, ge=0)
     model: str
-    """A shipped name, a run folder, a Hugging Face folder, a hub id, or "scratch" (see [scratch])."""
+    """A shipped name, a run folder, a Hugging Face folder, or a hub id."""
     advantage: str = "grpo"
     """How rewards become advantages (lcpo.advantages)."""
     sampler: Literal["auto", "trl"] = "auto"
-    """auto: lcpo's own sampler where TRL would call generate (drops finished rollouts, caps each one, same rollouts for
+    """auto: lcpo's own engine where TRL would call generate (drops finished rollouts, caps each one, same rollouts for
     any number of processes); trl: whatever TRL does."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; None leaves torch's choice. One is fastest for tiny models."""
-    thought: str | None = None
-    """A control: the only text that a thought may consist of (a filler mark, "."); needs lcpo's sampler."""
-    answer_tokens: int = Field(default=8, ge=1)
-    """Under that control: the most tokens after the thought, EOS apart; no more than an answer needs."""
     task: TaskTable
     budget: BudgetTable
-    objective: dict[str, Any]
+    objective: Annotated[AnyObjective, BeforeValidator(_preset)]
     """name = "..." with its fields, or preset = "..." with fields to change."""
     group: GroupTable = GroupTable()
     schedule: tuple[Ramp, ...] = ()
-    controller: Controller | None = None
-    hindsight: dict[str, Any] | None = None
-    """A warm start on the model's own relabelled samples before RL (lcpo.train.hindsight)."""
-    scratch: Scratch | None = None
+    supervised: SupervisedTable | None = None
+    hindsight: HindsightTable | None = None
     evaluate: EvaluateTable = EvaluateTable()
     log: LogTable = LogTable()
     lora: dict[str, Any] | None = None
     """Keywords of peft.LoraConfig; left out: full fine-tuning."""
     trl: dict[str, Any] = Field(default_factory=dict)
-    """Keywords of trl.GRPOConfig, unchanged."""
+    """Keywords of trl.GRPOConfig, unchanged; max_steps = 0: no RL after the other stages."""
     verl: dict[str, Any] = Field(default_factory=dict)
     """Overrides for verl (lcpo.cluster)."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         advantage(self.advantage)
-        reward = self.reward
-        kinds = set(self.budget.kinds)
-        if "max" in kinds and self.objective_name in ("exact", "relative", "gated"):
-            raise ConfigError(
-                "budget.kinds draws kind max, and the objective has no rule for it; use objective.name='mixed'"
-            )
-        if "exact" in kinds and self.objective_name in ("max", "ceiling"):
-            raise ConfigError(
-                "budget.kinds draws kind exact, and the objective only knows a maximum; use objective.name='mixed'"
-            )
+        check_kinds(self.objective, self.budget)
         if self.group.size % self.budget.per_group:
             raise ConfigError(
                 f"group.size {self.group.size} does not hold budget.per_group {self.budget.per_group} budgets evenly; "
@@ -237,33 +259,54 @@ class Recipe(Config):
         if self.advantage == "per_budget" and self.group.size // self.budget.per_group < 2:
             raise ConfigError("advantage per_budget needs two rollouts of each budget; raise group.size")
         for ramp in self.schedule:
-            changed(reward, ramp.key, ramp.first)
-            changed(reward, ramp.key, ramp.last)
-        if self.controller is not None:
-            changed(reward, self.controller.key, self.controller.low)
-        if (self.model == "scratch") != (self.scratch is not None):
-            raise ConfigError("model = 'scratch' and a [scratch] table go together; give both or neither")
+            changed(self.objective, ramp.key, ramp.first)
+            changed(self.objective, ramp.key, ramp.last)
+        if self.hindsight is not None and self.budget.largest is None:
+            raise ConfigError("[hindsight] teaches budgets, and budget.kinds draws none; leave it out, or add a kind")
+        for stage in (self.supervised, self.hindsight):
+            if self.lora is not None and stage is not None and stage.optimizer == "muon":
+                raise ConfigError("optimizer 'muon' is for whole weights; with [lora] take 'adamw'")
         return self
 
     @property
-    def reward(self) -> Objective:
-        """The objective that the recipe asks for."""
-        table = dict(self.objective)
-        preset = table.pop("preset", None)
-        if preset is None:
-            return objective(table)
-        if preset not in PRESETS:
-            raise unknown("preset", str(preset), PRESETS)
-        return objective(PRESETS[preset][0].model_dump() | table)
+    def updates_per_generation(self) -> int:
+        """Optimizer steps that one generation serves."""
+        return self.group.updates * int(self.trl.get("num_iterations", 1))
 
-    @property
-    def objective_name(self) -> str:
-        """The objective's name, as in `lcpo objectives`."""
-        return str(self.reward.model_dump()["name"])
+    def generations(self, problems: int) -> int:
+        """Generations of RL over so many problems, the same whichever engine trains. Raises ConfigError."""
+        steps, epochs = int(self.trl.get("max_steps", -1)), self.trl.get("num_train_epochs")
+        if steps > 0:
+            return math.ceil(steps / self.updates_per_generation)
+        if steps == 0 and (self.supervised is not None or self.hindsight is not None):
+            return 0
+        if epochs is None:
+            raise ConfigError("[trl] says neither max_steps nor num_train_epochs; give one of them")
+        return math.ceil(float(epochs) * problems / self.group.problems)
 
     def toml(self) -> str:
         """The recipe with every default filled in, as TOML."""
-        return dumps(self.model_dump(mode="json", exclude_none=True))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def check_kinds(reward: Objective, budgets: BudgetSampler) -> None:
+    """Raises ConfigError where budgets are drawn of a kind that the objective has no rule for."""
+    for kind in budgets.kinds:
+        if kind not in reward.kinds:
+            able = [name for name, other in OBJECTIVES.items() if kind in other.kinds]
+            raise ConfigError(
+                f"budget.kinds draws kind {kind}, and objective '{reward.name}' has a rule for {reward.kinds[0]} only; "
+                f"draw kinds = {{ {reward.kinds[0]} = 1.0 }}, or use objective.name='mixed' (or {', '.join(able)})"
+            )
+
+
+def check_budgets(budgets: BudgetSampler, cap: int | None) -> None:
+    """Raises ConfigError where responses are cut off below the largest budget that is drawn."""
+    if budgets.largest is not None and cap is not None and cap < budgets.largest:
+        raise ConfigError(
+            f"max_completion_length {cap} is below the largest budget {budgets.largest}; make it at least "
+            f"{2 * budgets.largest}, or draw smaller budgets"
+        )
 
 
 def changed(reward: Objective, key: str, value: float) -> Objective:
@@ -285,66 +328,28 @@ def read_recipe(given: str, overrides: Sequence[str] = ()) -> tuple[str, Recipe]
     """(name, recipe) of a shipped recipe or a TOML file, with `key=value` overrides. Raises ConfigError."""
     from lcpo import recipes
 
-    path = Path(given)
-    if path.suffix == ".toml" or path.is_file():
-        table, name = read_toml(path), path.stem
-    else:
-        table, name = recipes.table(given), given
-    whole = apply_overrides(recipes.extended(table), list(overrides))
-    return name, parse_recipe(_beside(whole, path.parent), f"recipe {name}")
+    name, table = recipes.tables(given)
+    table = apply_overrides(table, list(overrides))
+    return name, parse_recipe(_beside(table, Path(given).parent), f"recipe {name}")
 
 
 def _beside(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The table with data files that are not where the run is started, but beside the recipe, named from here."""
-    task = table.get("task")
-    if not isinstance(task, dict):
-        return table
-    sources = {name: _as_tuple(task.get(name)) for name in ("data", "exclude")}
-    found = {
-        name: [beside(each, folder) if isinstance(each, str) else each for each in several]
-        for name, several in sources.items()
-        if isinstance(several, (list, tuple))
-    }
-    return {**table, "task": {**task, **found}}
+    result = dict(table)
+    for where, names in (("task", ("data", "exclude")), ("supervised", ("data",))):
+        part = table.get(where)
+        if not isinstance(part, dict):
+            continue
+        sources = {name: _as_tuple(part[name]) for name in names if name in part}
+        found = {
+            name: [beside(each, folder) if isinstance(each, str) else each for each in several]
+            for name, several in sources.items()
+            if isinstance(several, (list, tuple))
+        }
+        result[where] = {**part, **found}
+    return result
 
 
 def parse_recipe(table: Mapping[str, Any], where: str) -> Recipe:
     """The recipe in a table. Raises ConfigError naming the key, what was given and what is allowed."""
     return Recipe.read(table, where)
-
-
-def dumps(table: Mapping[str, Any]) -> str:
-    """A nested table of plain values as TOML text; values first, then tables, then lists of tables."""
-    return "\n".join(_lines(table, ())) + "\n"
-
-
-def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if not _is_table(value)]
-    for key, value in table.items():
-        header = ".".join(map(_key, (*path, key)))
-        if isinstance(value, Mapping):
-            lines += ["", f"[{header}]", *_lines(value, (*path, key))]
-        elif _is_table(value):
-            for entry in value:
-                lines += ["", f"[[{header}]]", *_lines(entry, (*path, key))]
-    return lines
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping) or (
-        isinstance(value, (list, tuple)) and bool(value) and all(isinstance(entry, Mapping) for entry in value)
-    )
-
-
-def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_value(entry) for entry in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(key)} = {_value(entry)}" for key, entry in value.items()) + "}"
-    if isinstance(value, (bool, str)):
-        return json.dumps(value, ensure_ascii=False)
-    return repr(value)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import tomli_w
+
 from lcpo.measure.portable import portable
-from lcpo.recipes.recipe import Recipe, dumps
+from lcpo.recipes.recipe import Recipe
 
 TABLES = ("task", "budget", "evaluate")
 """The tables of the recipe that the card carries, for `lcpo eval`."""
@@ -71,7 +73,7 @@ pipeline_tag: text-generation
 
 Trained with `lcpo` {manifest["versions"].get("lcpo")} from `{base}` on `{task}`, seed {recipe.seed}:
 {steps} optimizer steps, {tokens:,} generated tokens. Method: LCPO (arXiv:2503.04697), objective
-`{recipe.objective_name}`, advantage `{recipe.advantage}`.{_wording(recipe)}
+`{recipe.objective.name}`, advantage `{recipe.advantage}`.
 
 ## What the run saw
 
@@ -87,12 +89,6 @@ The user's message ends with the budget sentence of the wording `{recipe.budget.
 `lcpo eval` write it. What `lcpo eval` uses where its command line says nothing:
 
 ```toml
-{dumps(tables).strip()}
+{tomli_w.dumps(tables).strip()}
 ```
 """
-
-
-def _wording(recipe: Recipe) -> str:
-    return (
-        " Its reward's budgets were drawn independently of the prompt's (a control)." if recipe.budget.shuffled else ""
-    )

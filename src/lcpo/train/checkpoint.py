@@ -1,13 +1,15 @@
-"""What survives a crash: checkpoints that count only with their marker."""
+"""What survives a crash: checkpoints that count only with their marker, which is written last."""
 
 import json
+import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lcpo.errors import ConfigError
-from lcpo.measure.files import write_text
+from lcpo.measure import files, manifest
 
 MARKER = "lcpo.json"
 """The file that makes a checkpoint count; written last."""
@@ -20,6 +22,31 @@ def checkpoints(run: Path) -> list[tuple[int, Path]]:
 
 
 _NAME = re.compile(r"checkpoint-(\d+)")
+
+
+def save(trainer: Any, write: Callable[[], None]) -> None:
+    """Calls TRL's own saving (`write`), then writes the marker, then removes older checkpoints, in this order.
+
+    Whatever interrupts this, the newest checkpoint with a marker is whole.
+    """
+    run, step = Path(trainer.args.output_dir), int(trainer.state.global_step)
+    folder = run / f"checkpoint-{step}"
+    main = trainer.accelerator.is_main_process
+    with files.writing(str(folder)):
+        if main and folder.exists():
+            shutil.rmtree(folder)
+        trainer.accelerator.wait_for_everyone()
+        write()
+        trainer.accelerator.wait_for_everyone()
+        if main:
+            record = {
+                "step": step,
+                "tokens": trainer.tokens,
+                "cpu_seconds": trainer.cpu_before + manifest.cpu_seconds(),
+                "pool": trainer.pool,
+            }
+            files.write_json(folder / MARKER, record)
+            rotate(run, trainer.keep_checkpoints)
 
 
 def discard_broken(run: Path, after: int) -> None:
@@ -41,26 +68,26 @@ def cut_back(path: Path, step: int) -> list[dict[str, Any]]:
     """Drops the lines of a JSONL file beyond `step`, and a last one that was half written; returns what stays."""
     if not path.exists():
         return []
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if int(record["step"]) > step:
-            break
-        kept.append(record)
-    write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+    kept = [record for record in files.read_lines(path) if int(record["step"]) <= step]
+    files.write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
     return kept
 
 
 def prepare(run: Path, resume: bool) -> None:
     """The run folder, made or reused. Raises ConfigError where one is there without --resume, or cannot be written."""
-    if run.exists() and any(run.iterdir()) and not resume:
-        raise ConfigError(f"{run} exists already; go on with --resume, or choose another folder with --out")
+    free(run, resume)
     try:
         run.mkdir(parents=True, exist_ok=True)
-        write_text(run / ".write", "")
+        files.write_text(run / ".write", "")
         (run / ".write").unlink()
     except OSError as error:
         raise ConfigError(f"cannot write to {run}: {error.strerror}; choose another folder with --out") from None
+
+
+def free(run: Path, resume: bool) -> None:
+    """Raises ConfigError where a run is there without --resume, or where no folder can be made; writes nothing."""
+    if run.is_dir() and not resume and any(run.iterdir()):
+        raise ConfigError(f"{run} exists already; go on with --resume, or choose another folder with --out")
+    above = next(path for path in (run, *run.absolute().parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ConfigError(f"cannot write to {run}: {above} is no folder, or may not be written; choose another --out")

@@ -9,9 +9,12 @@ import numpy as np
 from lcpo.budgets import BudgetSampler, parse, render
 from lcpo.budgets import prompt as prompt_of
 from lcpo.errors import ConfigError, TaskError
-from lcpo.recipes.recipe import TaskTable
+from lcpo.recipes.recipe import Recipe, TaskTable
 from lcpo.tasks import Loaded, Task, excluding, task, training
-from lcpo.types import NO_BUDGET, Budget, Problem
+from lcpo.types import NO_BUDGET, Budget, Dropped, Problem
+
+SURROUNDINGS = 256
+"""Tokens, at most, of what stands around a question in its prompt: template, instruction, budget."""
 
 
 def task_of(table: TaskTable, seed: int) -> Task:
@@ -33,6 +36,44 @@ def load(table: TaskTable, seed: int) -> tuple[Task, Loaded]:
     return found, loaded
 
 
+def fitting(loaded: Loaded, recipe: Recipe, model: str, cap: int) -> Loaded:
+    """The problems whose prompts leave room for a response of `cap` tokens in the model's context; others are counted.
+
+    Raises ConfigError where there is none. Nothing is left out where the hub cannot be asked for the model's config.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        context = getattr(AutoConfig.from_pretrained(model), "max_position_embeddings", None)
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError, KeyError):
+        return loaded
+    if context is None:
+        return loaded
+    template, budget = recipe.budget.template, longest_budget(recipe)
+    doubtful = [p for p in loaded.problems if len(p.question.encode()) + SURROUNDINGS > context - cap]
+    prompts = (
+        encode(tokenizer, [ask(user_message(p, template), budget, template) for p in doubtful]) if doubtful else []
+    )
+    long = {p.id for p, prompt in zip(doubtful, prompts, strict=True) if len(prompt) > context - cap}
+    if len(long) == len(loaded.problems):
+        raise ConfigError(
+            f"{recipe.model} has a context of {context:,} tokens, and no prompt leaves room in it for "
+            f"trl.max_completion_length {cap:,}; lower that"
+        )
+    if not long:
+        return loaded
+    counts = {**loaded.dropped.counts, f"longer than the context of {context:,} tokens": len(long)}
+    return replace(loaded, problems=[p for p in loaded.problems if p.id not in long], dropped=Dropped(counts))
+
+
+def longest_budget(recipe: Recipe) -> Budget:
+    """The longest budget sentence that can be drawn."""
+    if recipe.budget.largest is None:
+        return NO_BUDGET
+    return Budget("max" if "max" in recipe.budget.kinds else "exact", recipe.budget.largest, recipe.budget.scope)
+
+
 def order(problems: int, visits: int, seed: int) -> list[int]:
     """Which problem each visit takes: one seeded shuffle of all problems after the other, [visits]."""
     rounds = -(-visits // problems)
@@ -52,6 +93,15 @@ def user_message(problem: Problem, template: str = "l1") -> str:
             "of its own; take the sentence out of the data"
         )
     return prompt_of(problem, NO_BUDGET, template)
+
+
+def encode(tokenizer: Any, prompts: Sequence[Any]) -> list[list[int]]:
+    """The ids of prompts (texts, or messages), through the chat template if there is one, ready for a response."""
+    if getattr(tokenizer, "chat_template", None) is None:
+        return [list(ids) for ids in tokenizer(list(prompts))["input_ids"]]
+    chats = [[{"role": "user", "content": each}] if isinstance(each, str) else each for each in prompts]
+    texts = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
+    return [list(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
 
 
 def rows(problems: Sequence[Problem], template: str, chat: bool) -> Any:

@@ -6,71 +6,35 @@ length, train as supervised; in a second round the samples come from the model t
 """
 
 import math
-import os
-import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
-from pydantic import Field
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 
-from lcpo.budgets import LogUniform, Uniform, length
-from lcpo.config import Config
-from lcpo.engines.base import Request, Segment, sub_seed
+from lcpo.budgets import Fixed, length
+from lcpo.engines.base import Engine, Request, Segment, sub_seed
 from lcpo.engines.local import LocalEngine
-from lcpo.errors import ConfigError, EngineError
-from lcpo.recipes.recipe import Recipe
-from lcpo.tasks import Task
-from lcpo.train import source
-from lcpo.train.data import ask, task_of, user_message
+from lcpo.engines.vllm import VllmEngine
+from lcpo.errors import EngineError
+from lcpo.measure import files
+from lcpo.recipes.recipe import HindsightTable, Recipe
+from lcpo.thinking import eos_ids
+from lcpo.train import policy
+from lcpo.train.data import ask, encode, user_message
 from lcpo.train.reward import filler_share, marks, opens_thought
-from lcpo.train.supervised import Optimizers, Row, rate, step
+from lcpo.train.supervised import Row, Stage, learn
 from lcpo.types import NO_BUDGET, Budget, Kind, Problem
 from lcpo.verifiers import grade_many
 
-
-class Hindsight(Config):
-    """The [hindsight] table of a recipe."""
-
-    rounds: int = Field(default=1, ge=1)
-    """Times that samples are drawn and learned from; from the second on they are drawn with budgets asked."""
-    asked: bool = False
-    """Whether the first round asks for budgets too: for a model that has a dial already, in other words."""
-    slack: float = Field(default=0.2, ge=0)
-    """A sample of kind max is told a budget up to so much above its length: any such budget it has kept."""
-    jitter: float = Field(default=0.0, ge=0)
-    """A sample of kind exact is told a budget up to so much above or below its length: exactness is left to RL, and a
-    number that is never drawn is read like its neighbours."""
-    samples: int = Field(default=8000, ge=1)
-    """Own samples of a round."""
-    steps: int = Field(default=500, ge=1)
-    """Supervised steps of a round."""
-    batch: int = Field(default=64, ge=1)
-    """Rows of a supervised step."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon: Muon for the matrices inside the layers, which a model trained from scratch learns faster with."""
-    lr: float = Field(default=1e-3, gt=0)
-    """Peak learning rate."""
-    later_steps: int | None = Field(default=None, ge=1)
-    """Supervised steps of the rounds after the first; None: as many as the first."""
-    bins: int = Field(default=16, ge=1)
-    """Bins of the logarithm of length; every bin is drawn equally often."""
-    prefer_correct: float = Field(default=0.8, ge=0, le=1)
-    """Chance that a row is drawn from the right answers of its bin, where there are any."""
-    filler: float = Field(default=0.05, ge=0, le=1)
-    """Samples with a larger share of filler are left out."""
-    cap: int = Field(default=192, ge=1)
-    """Tokens after which a sample is given up."""
-    micro_tokens: int = Field(default=1024, ge=1)
-    """Padded tokens of a forward pass; changes memory and speed, not results."""
+PART_TINY, PART = 512, 64
+"""Samples between two writes: of models below 20 M parameters or on a GPU, and of others."""
 
 
 @dataclass(frozen=True)
-class Own:
+class SelfSample:
     """One sample of the model itself: its problem, its ids with EOS, its length as the budget counts it."""
 
     problem: Problem
@@ -79,39 +43,44 @@ class Own:
     correct: bool
 
 
-def warm_start(recipe: Recipe, task: Task, base: str, out: Path, *, quiet: bool = False) -> Path:
-    """The folder of the warm-started model, made once. Raises ConfigError or EngineError."""
-    from accelerate import PartialState
-
-    if recipe.hindsight is None:
-        raise ConfigError("the recipe has no [hindsight] table; add one, or train without a warm start")
-    table = Hindsight.read(recipe.hindsight, "recipe: hindsight")
-    with PartialState().main_process_first():
-        if not (out / "config.json").exists():
-            partial = out.with_name(out.name + ".partial")
-            _make(table, recipe, task_of(recipe.task, recipe.seed) if task is None else task, base, partial, quiet)
-            os.replace(partial, out)
-    return out
+def phases(table: HindsightTable) -> list[str]:
+    """What its progress is called, round by round."""
+    later = [f" (round {round_ + 1})" if round_ else "" for round_ in range(table.rounds)]
+    return [name + each for each in later for name in ("sampling own answers", "hindsight")]
 
 
-def _make(table: Hindsight, recipe: Recipe, task: Task, base: str, out: Path, quiet: bool) -> None:
-    cpu = bool(recipe.trl.get("use_cpu")) or not torch.cuda.is_available()
-    model, tokenizer = source.load(base, recipe, cpu)
-    if not cpu:
-        model = model.to("cuda")
-    problems = task.problems("train", recipe.task.problems, recipe.seed)
+def hindsight(stage: Stage, table: HindsightTable, problems: Sequence[Problem], verifier: str) -> list[dict[str, Any]]:
+    """The stage [hindsight]: own samples, relabelled, learned from. Returns its coverage, round by round.
+
+    Raises EngineError where no sample has a length that the budgets ask for.
+    """
+    names, told = phases(table), []
     for round_ in range(table.rounds):
-        drawn = draw(model, tokenizer, table, recipe, task, problems, round_)
-        learn(model, tokenizer, table, recipe, drawn, round_, quiet=quiet)
-    out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+        steps = table.steps if round_ == 0 else table.later_steps or table.steps
+        samples, counts = draw(stage, table, problems, verifier, round_)
+        binned = bins(samples, table, stage.recipe)
+        told.append(coverage(binned, counts, table))
+        for line in coverage_text(told[-1]):
+            stage.show.note(line)
+        pairs = relabelled(binned, steps, table, stage.recipe, round_)
+        prompts = _prompts(stage, pairs)
+
+        def rows(at: int, pairs: Any = pairs, prompts: Any = prompts) -> list[Row]:
+            chosen = pairs[at * table.batch : (at + 1) * table.batch]
+            return [Row(prompts[own.problem.id, budget], own.ids, [True] * len(own.ids)) for own, budget in chosen]
+
+        told[-1]["loss"] = learn(stage, table, steps, rows, f"hindsight-{round_ + 1}", names[2 * round_ + 1])
+    return told
 
 
 def draw(
-    model: Any, tokenizer: Any, table: Hindsight, recipe: Recipe, task: Task, problems: Sequence[Problem], round_: int
-) -> list[Own]:
-    """Own samples of one round that ended by themselves, graded; asked without a budget in the first round."""
+    stage: Stage, table: HindsightTable, problems: Sequence[Problem], verifier: str, round_: int
+) -> tuple[list[SelfSample], dict[str, int]]:
+    """Own samples of one round that ended by themselves, graded, and how many there were and why others were left out.
+
+    They are asked without a budget in the first round; each process makes its share of them.
+    """
+    recipe, tokenizer = stage.recipe, stage.tokenizer
     rng = np.random.default_rng([recipe.seed, 11, round_])
     chosen = [problems[int(i)] for i in rng.integers(len(problems), size=table.samples)]
     sampler = recipe.budget.sampler
@@ -121,104 +90,190 @@ def draw(
         else sampler.draw(recipe.seed, 10**6 + round_, i, sampler.per_group)[int(rng.integers(sampler.per_group))]
         for i in range(table.samples)
     ]
-    prompts = [
-        encode(tokenizer, problem, budget, recipe.budget.template)
-        for problem, budget in zip(chosen, asked, strict=True)
-    ]
-    engine = LocalEngine(model, tokenizer)
-    requests = [
-        Request(Segment(tuple(ids), ""), table.cap, seed=sub_seed(recipe.seed, "rollout", -1 - round_, i, 0))
-        for i, ids in enumerate(prompts)
-    ]
-    found = {i: list(each.written.ids or ()) for i, each in enumerate(engine.generate(requests))}
-    ended = [i for i in sorted(found) if found[i][-1] in engine.eos]
-    texts = [tokenizer.decode(found[i][:-1], skip_special_tokens=False) for i in ended]
-    thinking, verifier = opens_thought(tokenizer), recipe.task.verifier or task.verifier
-    golds = [chosen[i].answers for i in ended]
-    grades = grade_many(texts, golds, verifier, thinking=thinking, box=recipe.task.box)
-    ruler, scope = marks(tokenizer), recipe.budget.scope
-    return [
-        Own(chosen[i], found[i], length(found[i], ruler, scope), grade.correct)
-        for i, grade in zip(ended, grades, strict=True)
-        if filler_share(tokenizer, found[i][:-1], thinking) <= table.filler
-    ]
+    cap = table.cap or default_cap(table, recipe)
+    made = _sampled(stage, phases(table)[2 * round_], chosen, asked, cap, round_)
+    eos = eos_ids(tokenizer.eos_token_id, policy.plain(stage.model).generation_config.eos_token_id)
+    ended = [i for i in sorted(made) if made[i][-1] in eos]
+    found: list[Any] = [None]
+    if PartialState().is_main_process:
+        texts = [tokenizer.decode(made[i][:-1], skip_special_tokens=False) for i in ended]
+        thinking = opens_thought(tokenizer)
+        grades = grade_many(texts, [chosen[i].answers for i in ended], verifier, thinking=thinking, box=recipe.task.box)
+        clean = [filler_share(tokenizer, made[i][:-1], thinking) <= table.filler for i in ended]
+        found = [[(i, grade.correct) for i, grade, kept in zip(ended, grades, clean, strict=True) if kept]]
+    broadcast_object_list(found)
+    ruler, scope = marks(tokenizer, eos), recipe.budget.scope
+    samples = [SelfSample(chosen[i], made[i], length(made[i], ruler, scope), right) for i, right in found[0]]
+    counts = {"samples": len(made), "cap": cap, "cut": len(made) - len(ended), "filtered": len(ended) - len(samples)}
+    return samples, counts
 
 
-def encode(tokenizer: Any, problem: Problem, budget: Budget, template: str) -> list[int]:
-    """The prompt ids of a problem with its budget sentence, through the chat template if there is one."""
-    text = ask(user_message(problem, template), budget, template)
-    if getattr(tokenizer, "chat_template", None) is None:
-        return list(tokenizer(text)["input_ids"])
-    chat = [{"role": "user", "content": text}]
-    written = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-    return list(tokenizer(written, add_special_tokens=False)["input_ids"])
+def default_cap(table: HindsightTable, recipe: Recipe) -> int:
+    """The longest response that a budget of the law can be told of; with thoughts measured alone, the cap of RL."""
+    largest, cap = recipe.budget.largest or 1, int(recipe.trl.get("max_completion_length") or 512)
+    return min(cap, math.ceil(largest * (1 + table.jitter))) if recipe.budget.scope == "response" else cap
 
 
-def bins(samples: Sequence[Own], table: Hindsight, recipe: Recipe) -> list[tuple[list[Own], list[Own]]]:
-    """(all, right) samples by bin of log length; only those that have kept a budget that training may draw.
+def _sampled(
+    stage: Stage, phase: str, problems: Sequence[Problem], asked: Sequence[Budget], cap: int, round_: int
+) -> dict[int, list[int]]:
+    """Ids of every sample, by number: what is on disk already, and the rest, written as it comes."""
+    state, template = PartialState(), stage.recipe.budget.template
+    made: dict[int, list[int]] = {}
+    for path in sorted(stage.folder.glob(f"samples-{round_ + 1}-*.jsonl")):
+        made |= {int(record["sample"]): record["ids"] for record in files.read_lines(path)}
+    state.wait_for_everyone()
+    prompts = encode(
+        stage.tokenizer, [ask(user_message(p, template), b, template) for p, b in zip(problems, asked, strict=True)]
+    )
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    share = [i for i in order[state.process_index :: state.num_processes] if i not in made]
+    small = stage.model.device.type == "cuda" or stage.model.num_parameters() < 20_000_000
+    part = PART_TINY if small else PART
+    stage.show.phase(phase, len(prompts), len(made))
+    engine = engine_of(stage) if share else None
+    new: dict[int, list[int]] = {}
+    with files.appending(stage.folder / f"samples-{round_ + 1}-{state.process_index}.jsonl") as write:
+        for at in range(0, len(share), part):
+            some = share[at : at + part]
+            assert engine is not None
+            found = engine.generate([_request(stage.recipe, round_, i, prompts[i], cap) for i in some])
+            new |= {i: list(each.written.ids or ()) for i, each in zip(some, found, strict=True)}
+            write([{"sample": i, "ids": new[i]} for i in some])
+            stage.show.add(len(some) * state.num_processes)
+            if state.num_processes == 1:
+                stage.end_if_asked(f"{len(made) + len(new)} of {len(prompts)} own samples")
+    stage.end_if_asked("own samples")
+    for others in gather_object([new]):
+        made |= others
+    return made
 
-    Raises EngineError if there are none.
+
+def _request(recipe: Recipe, round_: int, number: int, prompt: Sequence[int], cap: int) -> Request:
+    """A sample, drawn as RL draws; its random numbers follow from (seed, round, number)."""
+    seed, trl = sub_seed(recipe.seed, "rollout", -1 - round_, number, 0), recipe.trl
+    return Request(
+        Segment(tuple(prompt), ""), cap, seed, temperature=float(trl.get("temperature", 1.0)),
+        top_p=float(trl.get("top_p", 1.0)), top_k=int(trl.get("top_k", 0)), min_p=float(trl.get("min_p") or 0.0),
+    )  # fmt: skip
+
+
+def engine_of(stage: Stage) -> Engine:
+    """What samples: vLLM on a copy of the model where the recipe asks for it, else the model itself in our loop."""
+    trl, recipe = stage.recipe.trl, stage.recipe
+    if not trl.get("use_vllm"):
+        return LocalEngine(stage.model, stage.tokenizer)
+    folder = stage.folder / "vllm"
+    if PartialState().is_main_process:
+        policy.save(stage.model, stage.tokenizer, folder, card=recipe.about)
+    PartialState().wait_for_everyone()
+    share = float(trl.get("vllm_gpu_memory_utilization", 0.3))
+    return VllmEngine.load(folder / "model", gpu_memory_utilization=share)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Samples whose lengths lie between `low` and `high`, tokens, that have kept a budget which training may draw."""
+
+    low: int
+    high: int
+    every: list[SelfSample]
+    right: list[SelfSample]
+
+
+def bins(samples: Sequence[SelfSample], table: HindsightTable, recipe: Recipe) -> list[Bin]:
+    """Bins that are even in the logarithm of length, those alone in which some length can be told a budget.
+
+    Raises EngineError where no sample is in any of them.
     """
-    law = recipe.budget.law
-    kinds: list[Kind] = [kind for kind in recipe.budget.kinds if kind != "none"]
-    usable = [own for own in samples if all(kept(own.length, kind, table, recipe) for kind in kinds)]
-    if not usable:
-        raise EngineError("hindsight: no own sample has a length that the budgets ask for; widen budget.law")
-    logs = [math.log(own.length) for own in usable]
-    low, high = (law.low, law.high) if isinstance(law, (Uniform, LogUniform)) else (min(law.tokens), max(law.tokens))
+    law, kinds = recipe.budget.law, asked_kinds(recipe)
+    low, high = (min(law.tokens), max(law.tokens)) if isinstance(law, Fixed) else (law.low, law.high)
     edges = np.linspace(math.log(low), math.log(high + 1), table.bins + 1)[1:-1]
-    places = np.searchsorted(edges, logs, side="right")
-    found = [[own for own, place in zip(usable, places, strict=True) if place == i] for i in range(table.bins)]
-    return [(each, [own for own in each if own.correct]) for each in found if each]
+    lengths: dict[int, list[int]] = {}
+    for n in range(1, math.floor(high * (1 + table.jitter)) + 2):
+        if all(kept(n, kind, table, recipe) for kind in kinds):
+            lengths.setdefault(int(np.searchsorted(edges, math.log(n), side="right")), []).append(n)
+    result = []
+    for _, wanted in sorted(lengths.items()):
+        inside = set(wanted)
+        every = [own for own in samples if own.length in inside]
+        result.append(Bin(wanted[0], wanted[-1], every, [own for own in every if own.correct]))
+    if not any(each.every for each in result):
+        raise EngineError("hindsight: no own sample has a length that the budgets ask for; widen budget.law")
+    return result
 
 
-def kept(length_: int, kind: Kind, table: Hindsight, recipe: Recipe) -> list[int]:
+def asked_kinds(recipe: Recipe) -> list[Kind]:
+    """The kinds of budget that samples are told."""
+    return [kind for kind in recipe.budget.kinds if kind != "none"]
+
+
+def kept(length_: int, kind: Kind, table: HindsightTable, recipe: Recipe) -> list[int]:
     """The budgets that training may draw and that a sample of this length has kept, as nearly as the table asks."""
     below, above = (table.jitter, table.jitter) if kind == "exact" else (0.0, table.slack)
     near = range(math.ceil(length_ / (1 + below)), math.floor(length_ * (1 + above)) + 1)
     return [n for n in near if recipe.budget.sampler.seen(n)]
 
 
-def relabel(length_: int, table: Hindsight, recipe: Recipe, rng: np.random.Generator) -> Budget:
+def relabel(length_: int, table: HindsightTable, recipe: Recipe, rng: np.random.Generator) -> Budget:
     """A budget that a sample of this length has kept: the length itself, or a maximum above; kinds as in training."""
-    kinds: list[Kind] = [kind for kind in recipe.budget.kinds if kind != "none"]
+    kinds = asked_kinds(recipe)
     weights = np.array([recipe.budget.kinds[kind] for kind in kinds])
     kind = kinds[0] if len(kinds) == 1 else kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
     near = kept(length_, kind, table, recipe)
     return Budget(kind, near[int(rng.integers(len(near)))], recipe.budget.scope)
 
 
-def learn(
-    model: Any, tokenizer: Any, table: Hindsight, recipe: Recipe, samples: Sequence[Own], round_: int, *, quiet: bool
-) -> None:
-    """Supervised steps on relabelled samples: prompt with a budget that the sample has kept -> the sample."""
-    binned = bins(samples, table, recipe)
-    steps = table.steps if round_ == 0 else table.later_steps or table.steps
-    if table.optimizer == "muon":
-        optimizer = Optimizers(model, table.lr, table.lr)
-    else:
-        adam = torch.optim.AdamW(model.parameters(), lr=table.lr, betas=(0.9, 0.98), weight_decay=0.0)
-        optimizer = Optimizers.of(adam, table.lr)
+def relabelled(
+    binned: Sequence[Bin], steps: int, table: HindsightTable, recipe: Recipe, round_: int
+) -> list[tuple[SelfSample, Budget]]:
+    """What is learned from in `steps` steps, in order: samples, drawn evenly over bins, with the budgets told."""
     rng = np.random.default_rng([recipe.seed, 12, round_])
-    model.train()
-    begun, total = time.monotonic(), 0.0
-    for at in range(steps):
-        optimizer.set_rate(rate(at, steps, warmup=20, decay=0.5))
-        rows = []
-        for _ in range(table.batch):
-            every, right = binned[int(rng.integers(len(binned)))]
-            pool = right if right and rng.random() < table.prefer_correct else every
-            own = pool[int(rng.integers(len(pool)))]
-            budget = relabel(own.length, table, recipe, rng)
-            prompt = encode(tokenizer, own.problem, budget, recipe.budget.template)
-            rows.append(Row(prompt, own.ids, [True] * len(own.ids)))
-        total += step(model, optimizer, rows, pad=tokenizer.pad_token_id, tokens=table.micro_tokens)
-        if (at + 1) % 100 == 0 and not quiet:
-            spent = time.monotonic() - begun
-            print(
-                f"hindsight round {round_ + 1}/{table.rounds}  step {at + 1}/{steps}  loss {total / 100:.4f}"
-                f"  {spent / (at + 1) * (steps - at - 1):.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
-            total = 0.0
+    filled = [each for each in binned if each.every]
+    result = []
+    for _ in range(steps * table.batch):
+        each = filled[int(rng.integers(len(filled)))]
+        pool = each.right if each.right and rng.random() < table.prefer_correct else each.every
+        own = pool[int(rng.integers(len(pool)))]
+        result.append((own, relabel(own.length, table, recipe, rng)))
+    return result
+
+
+def _prompts(stage: Stage, pairs: Sequence[tuple[SelfSample, Budget]]) -> dict[tuple[str, Budget], list[int]]:
+    """The ids of every prompt that will be learned from, each rendered and tokenised once."""
+    template = stage.recipe.budget.template
+    wanted = {(own.problem.id, budget): own.problem for own, budget in pairs}
+    asked = [ask(user_message(problem, template), budget, template) for (_, budget), problem in wanted.items()]
+    return dict(zip(wanted, encode(stage.tokenizer, asked), strict=True))
+
+
+def coverage(binned: Sequence[Bin], counts: Mapping[str, int], table: HindsightTable) -> dict[str, Any]:
+    """How far the samples of a round reach: used and left out by reason, and samples and right answers by bin."""
+    used = sum(len(each.every) for each in binned)
+    outside = counts["samples"] - counts["cut"] - counts["filtered"] - used
+    rows = [
+        {"from": each.low, "to": each.high, "samples": len(each.every), "right": len(each.right)} for each in binned
+    ]
+    return {**counts, "outside": outside, "used": used, "bins": rows}
+
+
+def coverage_text(told: Mapping[str, Any]) -> list[str]:
+    """The coverage as lines: a table, and what to do where no sample has the length of a budget."""
+    lines = [
+        f"{told['samples']:,} own samples: {told['cut']:,} cut at {told['cap']:,} tokens, {told['filtered']:,} with "
+        f"filler, {told['outside']:,} of no length that a budget asks for; {told['used']:,} are learned from",
+        "  tokens       samples   right",
+    ]
+    for each in told["bins"]:
+        lines.append(f"  {_span(each):<12}{each['samples']:>8,}{each['right']:>8,}")
+    empty = [_span(each) for each in told["bins"] if not each["samples"]]
+    if empty:
+        lines.append(
+            f"warning: no own sample has {', '.join(empty)} tokens, so such lengths are not learned. Narrow budget.law "
+            "to what the model writes, draw more (hindsight.samples), or teach such lengths first ([supervised])"
+        )
+    return lines
+
+
+def _span(each: Mapping[str, int]) -> str:
+    return f"{each['from']}-{each['to']}" if each["from"] < each["to"] else str(each["from"])

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 
 from lcpo.budgets import BudgetSampler
-from lcpo.measure.adherence import dial
+from lcpo.measure.adherence import DISTINCT, dial, rank_correlation
 from lcpo.types import BoolArray, FloatArray, IntArray, Outcomes
+
+POOL = 16
+"""Most generations whose rollouts are put together for a rank correlation."""
 
 
 def edges(sampler: BudgetSampler, bins: int) -> list[int]:
@@ -16,9 +19,22 @@ def edges(sampler: BudgetSampler, bins: int) -> list[int]:
 
 
 def describe(
-    outcomes: Outcomes, asked: IntArray, no_answer: BoolArray, rewards: FloatArray, bins: Sequence[int]
+    outcomes: Outcomes,
+    asked: IntArray,
+    no_answer: BoolArray,
+    rewards: FloatArray,
+    bins: Sequence[int],
+    pool: list[list[list[int]]],
 ) -> dict[str, Any]:
-    """What a step's rollouts show, [P, G] arrays: reward, accuracy, length, and the dial."""
+    """What a step's rollouts show, [P, G] arrays: reward, accuracy, length, and the dial.
+
+    pool: budgets and lengths of the last generations, this one added, and no more of them than the rank correlation
+    needs to see enough distinct budgets.
+    """
+    pool.append([asked.ravel().tolist(), outcomes.length.ravel().tolist()])
+    while len(pool) > POOL or len({n for budgets, _ in pool[1:] for n in budgets if n}) >= DISTINCT:
+        del pool[0]
+    pooled = np.concatenate([np.array(each) for each in pool], axis=1)
     return {
         "reward": float(rewards.mean()),
         "reward_std": float(rewards.std()),
@@ -30,6 +46,7 @@ def describe(
         "no_answer": float(no_answer.mean()),
         "equal_groups": float(np.mean(np.ptp(rewards, axis=1) == 0)),
         **dial(asked.ravel(), outcomes.length.ravel(), outcomes.correct.ravel(), bins),
+        "rank_correlation": rank_correlation(pooled[0], pooled[1]),
     }
 
 

@@ -4,13 +4,14 @@ import dataclasses
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from trl import GRPOConfig
 
 from lcpo.errors import ConfigError
-from lcpo.recipes.recipe import Recipe
+from lcpo.recipes.recipe import Recipe, check_budgets
 
 OURS = {
     "output_dir": "--out",
@@ -42,6 +43,15 @@ DEFAULTS: dict[str, Any] = {
 """What lcpo sets where a recipe's [trl] says nothing."""
 
 
+SHOWN = (
+    *("max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "max_grad_norm", "loss_type", "beta"),
+    *("epsilon", "num_iterations", "temperature", "top_p", "top_k", "max_completion_length", "num_generations"),
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "bf16"),
+    *("gradient_checkpointing", "use_vllm", "save_steps"),
+)
+"""Settings of TRL whose values a dry run shows."""
+
+
 def settings(recipe: Recipe, out: Path, world: int = 1) -> GRPOConfig:
     """The GRPOConfig of a recipe for `world` processes. Raises ConfigError for what makes no sense."""
     names = {field.name for field in dataclasses.fields(GRPOConfig) if field.init}
@@ -50,6 +60,7 @@ def settings(recipe: Recipe, out: Path, world: int = 1) -> GRPOConfig:
             raise ConfigError(f"trl.{key} is set by {OURS[key]} in a recipe; set that instead")
         if key not in names:
             raise _unknown_key("trl", key, names)
+        _check_type(key, recipe.trl[key])
     table = DEFAULTS | _machine(recipe) | _batches(recipe, world) | recipe.trl
     table |= {"output_dir": str(out), "seed": recipe.seed}
     _refuse(recipe, table)
@@ -57,6 +68,20 @@ def settings(recipe: Recipe, out: Path, world: int = 1) -> GRPOConfig:
         return GRPOConfig(**table)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"[trl]: {str(error).splitlines()[0]}") from None
+
+
+def _check_type(key: str, value: Any) -> None:
+    """Raises ConfigError where a value is not of the type that TRL's class gives the key."""
+    wanted = get_type_hints(GRPOConfig)[key]
+    try:
+        TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ConfigError(f"trl.{key}: {reason} (given {value!r}, TRL wants {_type_name(wanted)})") from None
+
+
+def _type_name(wanted: Any) -> str:
+    return wanted.__name__ if isinstance(wanted, type) else str(wanted).replace("typing.", "")
 
 
 def _unknown_key(table: str, key: str, names: Iterable[str]) -> ConfigError:
@@ -103,11 +128,7 @@ def _batches(recipe: Recipe, world: int) -> dict[str, Any]:
 
 def _refuse(recipe: Recipe, table: dict[str, Any]) -> None:
     """Raises ConfigError for settings that TRL would accept and that would spoil the run."""
-    largest, cap = recipe.budget.largest, table.get("max_completion_length", 512)
-    if largest is not None and cap is not None and cap < largest:
-        raise ConfigError(
-            f"trl.max_completion_length {cap} is below the largest budget {largest}; make it at least {2 * largest}"
-        )
+    check_budgets(recipe.budget, table.get("max_completion_length", 512))
     if table.get("eval_strategy", "no") != "no" or table.get("do_eval"):
         raise ConfigError("trl.eval_strategy: training does not evaluate; leave it out, and run  lcpo eval  on the run")
     if table.get("mask_truncated_completions"):
@@ -120,11 +141,8 @@ def _refuse(recipe: Recipe, table: dict[str, Any]) -> None:
             "vLLM in server mode is sent one prompt per group and would lose the other budgets of it; use "
             "trl.vllm_mode='colocate' or budget.per_group=1"
         )
-    if recipe.thought is not None and (table.get("use_vllm") or recipe.sampler != "auto"):
-        raise ConfigError("thought (the filler control) needs lcpo's own sampler; leave out trl.use_vllm and sampler")
-    if int(table.get("max_steps", -1)) < 1 and "num_train_epochs" not in recipe.trl:
-        raise ConfigError("[trl] says neither max_steps nor num_train_epochs; give one of them")
-    every = recipe.group.updates * int(table.get("num_iterations", 1))
+    recipe.generations(1)
+    every = recipe.updates_per_generation
     if table["save_strategy"] == "steps" and int(table["save_steps"]) % every:
         raise ConfigError(
             f"trl.save_steps {table['save_steps']} is not a multiple of the {every} optimizer steps that one "
@@ -134,11 +152,18 @@ def _refuse(recipe: Recipe, table: dict[str, Any]) -> None:
         raise ConfigError("trl.save_total_limit must be at least 1, or the run could not resume")
 
 
+def resolved(recipe: Recipe, args: GRPOConfig) -> dict[str, Any]:
+    """What the settings that matter come to, those that the recipe leaves to others included."""
+    from lcpo.train.hindsight import default_cap
+
+    values = {f"trl.{name}": getattr(args, name) for name in SHOWN}
+    result = {name: str(getattr(value, "value", value)) for name, value in values.items()}
+    if recipe.hindsight is not None:
+        result["hindsight.cap"] = str(recipe.hindsight.cap or default_cap(recipe.hindsight, recipe))
+    return result
+
+
 def steps_of(recipe: Recipe, problems: int) -> tuple[int, int]:
     """(optimizer steps, visits to problems) of a run over `problems` problems."""
-    every = recipe.group.updates * int(recipe.trl.get("num_iterations", 1))
-    steps = int(recipe.trl.get("max_steps", -1))
-    if steps < 1:
-        generations = -(-int(float(recipe.trl["num_train_epochs"]) * problems) // recipe.group.problems)
-        steps = generations * every
-    return steps, -(-steps // every) * recipe.group.problems
+    generations, steps = recipe.generations(problems), int(recipe.trl.get("max_steps", -1))
+    return steps if steps > 0 else generations * recipe.updates_per_generation, generations * recipe.group.problems

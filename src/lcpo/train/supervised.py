@@ -1,11 +1,31 @@
-"""Supervised steps on (prompt, response) rows: what pre-training of the tiny base and hindsight share."""
+"""Supervised steps on (prompt, response) rows: the stages before RL, and pre-training of the models of ours.
 
+A step is the same for any number of processes: each takes its share of the rows, and gradients are summed.
+"""
+
+import json
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
+from torch import distributed
+
+from lcpo.errors import EngineError, TaskError
+from lcpo.measure import files
+from lcpo.measure.progress import Progress
+from lcpo.recipes.recipe import Recipe, SupervisedSteps, SupervisedTable
+from lcpo.train.data import encode, order
+from lcpo.train.policy import plain
+from lcpo.types import Dropped
+
+WARMUP = 20
+"""Steps of the learning rate's linear rise."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,21 @@ class Optimizers:
             optimizer.load_state_dict(state)
 
 
+def optimizer_of(model: Any, table: SupervisedSteps) -> Optimizers:
+    """The optimizer that a stage asks for, over the weights that are trained."""
+    lr = table.lr or default_rate(model)
+    if table.optimizer == "muon":
+        return Optimizers(model, lr, lr)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    return Optimizers.of(torch.optim.AdamW(weights, lr=lr, betas=(0.9, 0.98), weight_decay=0.0), lr)
+
+
+def default_rate(model: Any) -> float:
+    """1e-4 up to 0.5 B parameters, falling with their number to 1e-5 at 5 B; ten times that for an adapter."""
+    size = sum(int(p.numel()) for p in model.parameters())
+    return min(1e-4, max(1e-5, 1e-4 * 5e8 / size)) * (10 if hasattr(model, "peft_config") else 1)
+
+
 def micro_batches(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
     """The rows sorted by length and cut into batches of at most `tokens` padded tokens each."""
     batches: list[list[Row]] = []
@@ -93,9 +128,10 @@ def loss_sum(model: Any, rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, i
     """
     ids, labels = tensors(rows, pad)
     ids, labels = ids.to(model.device), labels.to(model.device)
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    inner = plain(model)
+    hidden = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state
     at = labels != -100
-    logits = model.get_output_embeddings()(hidden[at])
+    logits = inner.get_output_embeddings()(hidden[at])
     return torch.nn.functional.cross_entropy(logits.float(), labels[at], reduction="sum"), int(at.sum())
 
 
@@ -107,18 +143,29 @@ def step(
     pad: int,
     tokens: int = 8192,
     clip: float = 1.0,
+    bf16: bool = False,
 ) -> float:
     """One optimizer step on the mean loss per learned token over all rows; returns that mean, in nats."""
     learned = sum(sum(row.learned) for row in rows)
-    total = 0.0
-    for batch in micro_batches(rows, tokens):
-        loss, _ = loss_sum(model, batch, pad)
+    total = torch.zeros((), device=model.device)
+    mixed = torch.autocast(model.device.type, torch.bfloat16) if bf16 else nullcontext()
+    world = distributed.is_initialized() and distributed.get_world_size()
+    share = rows[distributed.get_rank() :: world] if world else rows
+    for batch in micro_batches(share, tokens):
+        with mixed:
+            loss, _ = loss_sum(model, batch, pad)
         (loss / learned).backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
-    torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        total += loss.detach()
+    weights = [p for p in model.parameters() if p.requires_grad]
+    if world:
+        for weight in weights:
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            distributed.all_reduce(weight.grad)
+        distributed.all_reduce(total)
+    torch.nn.utils.clip_grad_norm_(weights, clip)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return total / learned
+    return float(total) / learned
 
 
 def rate(step_: int, steps: int, *, warmup: int, decay: float = 0.3, floor: float = 0.05) -> float:
@@ -127,3 +174,137 @@ def rate(step_: int, steps: int, *, warmup: int, decay: float = 0.3, floor: floa
         return (step_ + 1) / warmup
     left = (steps - step_) / max(1.0, steps * decay)
     return 1.0 if left >= 1 else floor + (1 - floor) * 0.5 * (1 - math.cos(math.pi * left))
+
+
+class Stopped(EngineError):
+    """A stage ended because it was asked to; what was `done` is kept."""
+
+    def __init__(self, done: str) -> None:
+        super().__init__(f"stopped, {done} kept; go on with --resume")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage before RL works with, and where it keeps what is not finished yet.
+
+    args: TRL's settings, for the device and gradient checkpointing. asked: whether any process was asked to end.
+    """
+
+    recipe: Recipe
+    args: Any
+    model: Any
+    tokenizer: Any
+    folder: Path
+    show: Progress
+    asked: Callable[[], bool]
+
+    def end_if_asked(self, done: str) -> None:
+        """Raises Stopped where the run was asked to end."""
+        if self.asked():
+            raise Stopped(done)
+
+
+def supervised(stage: Stage, table: SupervisedTable) -> dict[str, Any]:
+    """The stage [supervised]: learns from given responses. Returns what is written down of it. Raises TaskError."""
+    rows, dropped = read_rows(table.data, stage)
+    steps = table.steps or math.ceil(table.epochs * len(rows) / table.batch)
+    places = order(len(rows), steps * table.batch, stage.recipe.seed)
+    stage.show.note(f"supervised: {len(rows):,} rows (left out: {dropped}), {steps:,} steps of {table.batch}")
+
+    def at(number: int) -> list[Row]:
+        return [rows[place] for place in places[number * table.batch : (number + 1) * table.batch]]
+
+    loss = learn(stage, table, steps, at, "supervised", "supervised")
+    return {"rows": len(rows), "dropped": dropped.counts, "steps": steps, "loss": loss}
+
+
+def read_rows(sources: Sequence[str], stage: Stage) -> tuple[list[Row], Dropped]:
+    """The rows of JSONL files as ids, EOS after each response; those that are empty or do not fit are left out."""
+    records = []
+    for source in sources:
+        try:
+            lines = Path(source).read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise TaskError(f"cannot read {source}: {error.strerror}; give JSONL files in supervised.data") from None
+        for number, line in enumerate(lines, 1):
+            records.append(_record(line, f"{source}, line {number}"))
+    prompts = encode(stage.tokenizer, [prompt for prompt, _ in records])
+    responses = stage.tokenizer([text for _, text in records], add_special_tokens=False)["input_ids"]
+    room = getattr(stage.model.config, "max_position_embeddings", None) or 2**31
+    rows, left = [], {"empty": 0, f"longer than the context of {room:,} tokens": 0}
+    for (_, text), prompt, ids in zip(records, prompts, responses, strict=True):
+        response = [*ids, stage.tokenizer.eos_token_id]
+        if not text or len(prompt) + len(response) > room:
+            left["empty" if not text else f"longer than the context of {room:,} tokens"] += 1
+        else:
+            rows.append(Row(prompt, response, [True] * len(response)))
+    if not rows:
+        raise TaskError(f"supervised.data has no rows (left out: {Dropped(left)})")
+    return rows, Dropped(left)
+
+
+def _record(line: str, where: str) -> tuple[Any, str]:
+    """(prompt, response) of a line of JSONL. Raises TaskError where it is something else."""
+    try:
+        found = json.loads(line)
+        prompt, response = found["prompt"], found["response"]
+    except (ValueError, KeyError, TypeError):
+        raise TaskError(f'{where}: give {{"prompt": ..., "response": ...}}; this is {line[:60]!r}') from None
+    if not isinstance(response, str) or not isinstance(prompt, (str, list)):
+        raise TaskError(f"{where}: response must be a text, and prompt a text or messages")
+    return prompt, response
+
+
+def learn(
+    stage: Stage, table: SupervisedSteps, steps: int, rows: Callable[[int], Sequence[Row]], name: str, phase: str
+) -> float | None:
+    """Supervised steps on rows(0), rows(1), ...; returns the mean loss of the last hundred, nats per token.
+
+    The state is saved every so often, and where the run is asked to end; from there it goes on. Raises EngineError.
+    """
+    model, state = stage.model, stage.folder / f"{name}.pt"
+    optimizer, start, recent = optimizer_of(model, table), 0, deque[float](maxlen=100)
+    if state.exists():
+        start, kept = load_state(state, model, optimizer)
+        recent.extend(kept)
+    stage.show.phase(phase, steps, start)
+    gpu = model.device.type == "cuda"
+    tokens = table.micro_tokens or (min(16_384, 2**30 // model.config.vocab_size) if gpu else 1024)
+    bf16 = gpu if table.bf16 is None else table.bf16
+    if stage.args.gradient_checkpointing:
+        model.enable_input_require_grads()
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.train()
+    for at in range(start, steps):
+        optimizer.set_rate(rate(at, steps, warmup=WARMUP, decay=0.5))
+        loss = step(model, optimizer, rows(at), pad=stage.tokenizer.pad_token_id or 0, tokens=tokens, bf16=bf16)
+        if not math.isfinite(loss):
+            raise EngineError(f"the loss is {loss} at step {at + 1} of {name}; lower its lr")
+        recent.append(loss)
+        stage.show.update(at + 1, f"loss {sum(recent) / len(recent):.3f}")
+        ending = at + 1 < steps and stage.asked()
+        if PartialState().is_main_process and (ending or ((at + 1) % table.save_every == 0 and at + 1 < steps)):
+            save_state(state, model, optimizer, at + 1, recent)
+        if ending:
+            raise Stopped(f"{at + 1} of {steps} steps of {name}")
+    if stage.args.gradient_checkpointing:
+        model.gradient_checkpointing_disable()
+    return sum(recent) / len(recent) if recent else None
+
+
+def save_state(path: Path, model: Any, optimizer: Optimizers, done: int, recent: Iterable[float]) -> None:
+    """The trained weights and the optimizer after `done` steps, written whole."""
+    weights = {name: weight.data for name, weight in model.named_parameters() if weight.requires_grad}
+    part = path.with_name(f".{path.name}.part")
+    record = {"step": done, "recent": list(recent), "weights": weights, "optimizer": optimizer.state_dict()}
+    with files.writing(str(path)):
+        torch.save(record, part)
+        part.replace(path)
+
+
+def load_state(path: Path, model: Any, optimizer: Optimizers) -> tuple[int, list[float]]:
+    """(steps done, last losses) of what `save_state` wrote, put into model and optimizer."""
+    kept = torch.load(path, map_location=model.device, weights_only=True)
+    model.load_state_dict(kept["weights"], strict=False)
+    optimizer.load_state_dict(kept["optimizer"])
+    return int(kept["step"]), list(kept["recent"])

@@ -23,15 +23,12 @@ from lcpo.engines.base import LogitsProcessor, Request, Segment, sub_seed
 from lcpo.engines.local import LocalEngine
 from lcpo.errors import ConfigError, EngineError
 from lcpo.objectives import Objective
-from lcpo.recipes.recipe import Controller, Ramp, changed
-from lcpo.train import metrics
+from lcpo.recipes.recipe import Ramp, changed, check_budgets, check_kinds
+from lcpo.train import checkpoint, metrics
 from lcpo.train.batches import by_length, micro_batches, part_of
-from lcpo.train.checkpoint import MARKER
 from lcpo.train.data import ask, columns
 from lcpo.train.logprobs import LARGEST, SHARED, WORTH, distinct, logprobs, shareable
 from lcpo.train.reward import COLUMNS, LcpoReward
-from lcpo.train.sampler import FillerThought
-from lcpo.train.saving import save_checkpoint
 from lcpo.types import Budget, FloatArray, IntArray, Outcomes
 
 
@@ -41,12 +38,8 @@ class Options:
 
     advantage: str = "grpo"
     template: str = "l1"
-    shuffled: bool = False
     schedule: tuple[Ramp, ...] = ()
-    controller: Controller | None = None
     sampler: str = "auto"
-    thought: str | None = None
-    answer_tokens: int = 8
     bins: int = 5
     box: Literal["prefer", "require"] = "prefer"
     filler: float = 1.0
@@ -67,7 +60,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         verifier: str = "math",
         options: Options | None = None,
         processing_class: Any = None,
-        reward_funcs: Sequence[Any] = (),
+        reward_funcs: Any = (),
         args: GRPOConfig,
         train_dataset: Any = None,
         order: Sequence[int] | None = None,
@@ -75,9 +68,11 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
     ) -> None:
         """objective, budget, verifier, options: as in a recipe. Everything else goes to GRPOTrainer unchanged.
 
-        order: which row of the data set each visit takes (None: one pass, in TRL's order). TRL is handed places in the
-        data set only, since it fetches the rows of a generation again for every micro-batch. Raises ConfigError for an
-        eval_dataset: budgets are measured by `lcpo eval`.
+        reward_funcs: one or several more, added to the objective's reward. order: which row of the data set each visit
+        takes (None: one pass, in TRL's order). TRL is handed places in the data set only, since it fetches the rows of
+        a generation again for every micro-batch. Raises ConfigError for budgets of a kind that the objective has no
+        rule for, or that args.max_completion_length cuts off; and for an eval_dataset: budgets are measured by `lcpo
+        eval`.
         """
         self.options = options or Options()
         if rest.get("eval_dataset") is not None:
@@ -91,8 +86,9 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
             objective, processing_class, verifier=verifier, box=self.options.box, filler=self.options.filler
         )
         self.base_objective = self.reward.objective
-        self.steered: dict[str, float] = {}
-        self.smoothed_error: float | None = None
+        check_kinds(self.base_objective, budget)
+        check_budgets(budget, args.max_completion_length)
+        self.pool: list[list[list[int]]] = []
         self.edges = metrics.edges(budget, self.options.bins) if budget.largest is not None else [1]
         self.record: dict[str, Any] = {}
         self.rollouts: list[dict[str, Any]] = []
@@ -103,13 +99,16 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         visits = list(range(len(train_dataset)) if order is None else order)
         super().__init__(
             model=model,
-            reward_funcs=[self.reward, *reward_funcs],
+            reward_funcs=[self.reward, *(reward_funcs if isinstance(reward_funcs, (list, tuple)) else [reward_funcs])],
             processing_class=processing_class,
             args=args,
             train_dataset=datasets.Dataset.from_dict({"index": visits}),
             **rest,
         )
         self.reward.marks = replace(self.reward.marks, eos=frozenset(self.eos_token_ids))
+        self.updates_per_generation = self.num_iterations * max(
+            1, self.args.steps_per_generation // self.args.gradient_accumulation_steps
+        )
         self.own_sampler = self._may_sample()
         self._engine: LocalEngine | None = None
         single = self.accelerator.distributed_type.value == "NO" and self.accelerator.device.type == "cpu"
@@ -133,7 +132,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         """Every copy with its own prompt and budget; its place in a group follows from its place over all processes."""
         first = self.accelerator.process_index * len(inputs)
         self._fetched: dict[int, dict[str, Any]] = {}
-        drawn: dict[tuple[int, int], list[tuple[Budget, Budget]]] = {}
+        drawn: dict[tuple[int, int], list[Budget]] = {}
         result, self._where, self._caps = [], [], []
         for i, given in enumerate(inputs):
             place, copy = divmod(first + i, group)
@@ -142,12 +141,11 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
                 self._fetched[row] = self.examples[row]
             example = self._fetched[row]
             if (place, row) not in drawn:
-                drawn[place, row] = draw_pair(self.budget, self.options.shuffled, self.args.seed, step, row, group)
-            asked, paid = drawn[place, row][copy]
-            prompt = ask(example["prompt"], asked, self.options.template)
-            rest = {"asked_tokens": asked.tokens or 0, "asked_kind": asked.kind}
-            result.append({**example, "prompt": prompt, **columns(paid), **rest})
-            cap = self.reward.objective.cap(paid) if len(self.reward_funcs) == 1 else None
+                drawn[place, row] = self.budget.draw(self.args.seed, step, row, group)
+            budget = drawn[place, row][copy]
+            prompt = ask(example["prompt"], budget, self.options.template)
+            result.append({**example, "prompt": prompt, **columns(budget), "asked_tokens": budget.tokens or 0})
+            cap = self.reward.objective.cap(budget) if len(self.reward_funcs) == 1 else None
             self._caps.append(self.max_completion_length if cap is None else min(cap, self.max_completion_length))
             self._where.append((row, place * group + copy))
         self._step_now = step
@@ -160,10 +158,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         plain = not (self.use_vllm or args.use_transformers_continuous_batching or args.generation_kwargs)
         plain = plain and args.repetition_penalty == 1.0 and args.cache_implementation is None
         local = self.accelerator.distributed_type.value in ("NO", "MULTI_CPU", "MULTI_GPU")
-        own = self.options.sampler == "auto" and plain and local and not self._is_vlm
-        if self.options.thought is not None and not own:
-            raise ConfigError("a filler thought needs lcpo's own sampler: leave out vLLM and generation_kwargs")
-        return own
+        return self.options.sampler == "auto" and plain and local and not self._is_vlm
 
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
@@ -187,20 +182,15 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
                 top_p=self.top_p,
                 top_k=self.top_k,
                 min_p=self.min_p or 0.0,
-                processors=self._filler(),
+                processors=self._processors(),
             )
             for ids, cap, (row, copy) in zip(prompt_ids, self._caps, self._where, strict=True)
         ]
         return [list(generation.written.ids or ()) for generation in self._engine.generate(requests)]
 
-    def _filler(self) -> tuple[LogitsProcessor, ...]:
-        if self.options.thought is None:
-            return ()
-        mark = self._tokenizer.encode(self.options.thought, add_special_tokens=False)
-        marks = self.reward.marks
-        if not len(mark) == len(marks.open) == len(marks.close) == 1:
-            raise ConfigError(f"thought {self.options.thought!r} and the think tags must be one token each")
-        return (FillerThought(marks.open[0], marks.close[0], mark[0], marks.eos, self.options.answer_tokens),)
+    def _processors(self) -> tuple[LogitsProcessor, ...]:
+        """What changes logits in rollouts: nothing, except in experiments."""
+        return ()
 
     # ---- rewards and advantages -----------------------------------------------------------------------------------
 
@@ -241,10 +231,8 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
     def _note(
         self, o: Outcomes, asked: IntArray, rewards: FloatArray, extra: Mapping[str, list[Any]], advantages: FloatArray
     ) -> None:
-        self.record = metrics.describe(o, asked, np.array(extra["no_answer"]), rewards, self.edges)
-        moved = {ramp.key: ramp.at(self._step_now) for ramp in self.options.schedule} | self.steered
-        self.record["objective"] = moved
-        self._steer()
+        self.record = metrics.describe(o, asked, np.array(extra["no_answer"]), rewards, self.edges, self.pool)
+        self.record["objective"] = {ramp.key: ramp.at(self._step_now) for ramp in self.options.schedule}
         for name, value in metrics.scalars(self.record).items():
             self._metrics["train"][f"lcpo/{name}"].append(value)
         names = (*COLUMNS, "asked", "row", "gold", "text")
@@ -262,26 +250,11 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
     # ---- schedules ------------------------------------------------------------------------------------------------
 
     def _objective_at(self, step: int) -> Objective:
-        """The objective at a step: ramps by the step, then what the controller has steered."""
+        """The objective with the ramps of the schedule at a step."""
         result = self.base_objective
         for ramp in self.options.schedule:
             result = changed(result, ramp.key, ramp.at(step))
-        for key, value in self.steered.items():
-            result = changed(result, key, value)
         return result
-
-    def _steer(self) -> None:
-        """Moves the controller's weight by the length error of this generation."""
-        control, error = self.options.controller, self.record["mare"]
-        if control is None or error is None:
-            return
-        before = error if self.smoothed_error is None else self.smoothed_error
-        self.smoothed_error = (1 - control.smooth) * before + control.smooth * error
-        factor = float(min(max(self.smoothed_error / control.target, 0.1), 10.0) ** control.rate)
-        if self.record["accuracy"] < control.accuracy_floor:
-            factor = min(factor, 1.0 - control.rate)
-        now = self.steered.get(control.key, _number(self.reward.objective, control.key))
-        self.steered[control.key] = min(control.high, max(control.low, now * factor))
 
     # ---- the update -----------------------------------------------------------------------------------------------
 
@@ -338,28 +311,16 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
     # ---- checkpoints ----------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        save_checkpoint(self, lambda: super(LcpoTrainer, self)._save_checkpoint(model, trial))
+        checkpoint.save(self, lambda: super(LcpoTrainer, self)._save_checkpoint(model, trial))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        marker = json.loads((Path(resume_from_checkpoint) / MARKER).read_text(encoding="utf-8"))
-        self.steered, self.smoothed_error = dict(marker["steered"]), marker["smoothed_error"]
+        marker = json.loads((Path(resume_from_checkpoint) / checkpoint.MARKER).read_text(encoding="utf-8"))
+        self.pool = marker["pool"]
         self.cpu_before, self.tokens = float(marker["cpu_seconds"]), int(marker["tokens"])
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Nothing: lcpo writes its own card, with the numbers of the run."""
-
-
-def draw_pair(
-    sampler: BudgetSampler, shuffled: bool, seed: int, step: int, row: int, group: int
-) -> list[tuple[Budget, Budget]]:
-    """(budget in the prompt, budget in the reward) of each rollout of a group; two independent draws where shuffled."""
-    asked = sampler.draw(seed, step, row, group)
-    if not shuffled:
-        return [(budget, budget) for budget in asked]
-    paid = sampler.draw(seed + 2**32, step, row, group)
-    places = np.random.default_rng([seed, 13, step, row]).permutation(group)
-    return [(budget, paid[place]) for budget, place in zip(asked, places, strict=True)]
 
 
 def _outcomes(extra: Mapping[str, list[Any]], group: int) -> tuple[Outcomes, IntArray]:
@@ -376,13 +337,6 @@ def _outcomes(extra: Mapping[str, list[Any]], group: int) -> tuple[Outcomes, Int
         truncated=grid("truncated", np.bool_),
     )
     return outcomes, grid("asked", np.int64)
-
-
-def _number(objective: Objective, key: str) -> float:
-    here: Any = objective
-    for part in key.split("."):
-        here = getattr(here, part)
-    return float(here)
 
 
 def _mix(*parts: int) -> int:

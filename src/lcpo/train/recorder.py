@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a bar on a terminal, plain lines in a log; and what it writes down each step."""
+"""What a run writes down and shows at each step of RL."""
 
 import json
 import math
@@ -8,13 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-from accelerate.utils import gather_object
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
 from lcpo.measure.files import write_text, writing
+from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import LogTable
 from lcpo.train.checkpoint import cut_back
 
@@ -33,7 +30,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     Times are summed over what --resume has cut together, so that `seconds` in the last line is the whole run's.
     """
 
-    def __init__(self, run: Path, trainer: Any, log: LogTable, resumed: int, show: "Display") -> None:
+    def __init__(self, run: Path, trainer: Any, log: LogTable, resumed: int, show: Progress) -> None:
         self.run, self.trainer, self.log, self.show = run, trainer, log, show
         kept = cut_back(run / "metrics.jsonl", resumed)
         for path in (run / "rollouts").glob("step-*.jsonl"):
@@ -73,14 +70,11 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             self._rollouts(state.global_step)
             self._watch(line)
             self.last = line
-        self.show.step(state.global_step, state.max_steps, line if fresh else self.last)
+        self.show.update(state.global_step, summary(line if fresh else self.last))
 
     def _rollouts(self, step: int) -> None:
         """A sample of the rollouts, every so many generations: whole groups, from the first on."""
-        every = self.trainer.num_iterations * max(
-            1, self.trainer.args.steps_per_generation // self.trainer.args.gradient_accumulation_steps
-        )
-        generation = (step - 1) // every
+        generation = (step - 1) // self.trainer.updates_per_generation
         if self.log.rollouts and generation % self.log.rollouts_every == 0:
             chosen = self.trainer.rollouts[: self.log.rollouts]
             text = "".join(json.dumps({"step": step, **rollout}) + "\n" for rollout in chosen)
@@ -99,47 +93,6 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             self.show.note("warning: " + ADVICE.format(value=f"{mean:.2f}", window=len(self.recent)))
 
 
-class Display:
-    """A progress bar on a terminal, a plain line now and then in a log; to stderr."""
-
-    def __init__(self, steps: int, done: int = 0, quiet: bool = False, every: float = 10.0) -> None:
-        self.console = Console(stderr=True)
-        self.quiet, self.every, self.printed = quiet, every, 0.0
-        self.started, self.first, self.steps = time.perf_counter(), done, steps
-        self.bar: Progress | None = None
-        if self.console.is_terminal and not quiet:
-            columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-            self.bar = Progress(TextColumn("train"), *columns, TextColumn("{task.fields[says]}"), console=self.console)
-            self.task = self.bar.add_task("train", total=steps, completed=done, says="")
-            self.bar.start()
-
-    def step(self, step: int, steps: int, line: Mapping[str, Any]) -> None:
-        """Shows a step."""
-        says = summary(line)
-        if self.bar is not None:
-            self.bar.update(self.task, completed=step, total=steps, says=says)
-            return
-        now = time.perf_counter()
-        if not self.quiet and (now - self.printed >= self.every or step == steps):
-            self.printed = now
-            left = (now - self.started) / max(1, step - self.first) * (steps - step)
-            self.note(f"step {step}/{steps}  {says}  {clock(left)} left")
-
-    def note(self, text: str) -> None:
-        """A line of its own, above the bar."""
-        if self.quiet:
-            return
-        if self.bar is not None:
-            self.bar.console.print(text, highlight=False, markup=False)
-        else:
-            click.echo(text, err=True)
-
-    def close(self) -> None:
-        """Takes the bar away."""
-        if self.bar is not None:
-            self.bar.stop()
-
-
 def summary(line: Mapping[str, Any]) -> str:
     """accuracy, asked/used and dial of a metrics line, in a few words."""
 
@@ -153,13 +106,6 @@ def summary(line: Mapping[str, Any]) -> str:
     )
 
 
-def clock(seconds: float) -> str:
-    """Seconds as 1:02:03 or 2:03."""
-    whole = int(seconds)
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
-
-
 class Stop(TrainerCallback):  # type: ignore[misc]
     """Ends training at the next place where a run can be resumed, with a checkpoint, once `asked` says so."""
 
@@ -167,8 +113,8 @@ class Stop(TrainerCallback):  # type: ignore[misc]
         self.asked, self.every = asked, every
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Between two generations: stop and save if any process was asked to."""
-        if state.global_step % self.every == 0 and any(gather_object([self.asked()])):
+        """Between two generations: stop and save if asked to."""
+        if state.global_step % self.every == 0 and self.asked():
             control.should_training_stop = True
             control.should_save = True
 

@@ -1,0 +1,104 @@
+"""The model in training: loaded with its adapter, passed from stage to stage as a folder, saved whole at the end."""
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lcpo.errors import EngineError, unknown
+from lcpo.measure import files
+from lcpo.recipes.recipe import Recipe
+
+ADAPTER = "adapter_config.json"
+
+
+def load(base: str, recipe: Recipe, cpu: bool, stage: Path | None = None) -> tuple[Any, Any]:
+    """(model, tokenizer) of `base`, or of what an earlier stage left in its folder: whole weights, or an adapter on it.
+
+    Weights are fp32 unless trl.model_init_kwargs says otherwise, those below an adapter bf16 on a GPU. Raises
+    EngineError.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    adapted = stage is not None and (stage / ADAPTER).exists()
+    source = base if stage is None or adapted else str(stage)
+    keywords = {"dtype": "float32" if cpu or recipe.lora is None else "bfloat16"}
+    keywords |= dict(recipe.trl.get("model_init_kwargs") or {})
+    if cpu:
+        keywords["dtype"] = "float32"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
+        model = AutoModelForCausalLM.from_pretrained(source, **keywords)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise EngineError(
+            f"cannot load a model from {source}: {reason}; give a folder or hub id of a causal LM"
+        ) from None
+    if adapted:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, stage, is_trainable=True)
+    return model, tokenizer
+
+
+def with_adapter(model: Any, recipe: Recipe) -> Any:
+    """The model with the adapter of [lora], as it begins, unless it has one or the recipe wants none."""
+    config = lora(recipe)
+    if config is None or hasattr(model, "peft_config"):
+        return model
+    from peft import get_peft_model
+
+    torch.manual_seed(recipe.seed)
+    return get_peft_model(model, config)
+
+
+def lora(recipe: Recipe) -> Any:
+    """The peft configuration of a recipe's [lora] table, None for full fine-tuning. Raises ConfigError."""
+    if recipe.lora is None:
+        return None
+    from peft import LoraConfig
+
+    names = {field.name for field in dataclasses.fields(LoraConfig) if field.init}
+    for key in recipe.lora:
+        if key not in names:
+            raise unknown("key in [lora]", key, names)
+    return LoraConfig(**({"task_type": "CAUSAL_LM", "target_modules": "all-linear"} | recipe.lora))
+
+
+def plain(model: Any) -> Any:
+    """The causal LM inside of a model with an adapter; other models as they are."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def save(model: Any, tokenizer: Any, run: Path, card: str, state: Any = None) -> None:
+    """model/ with weights, tokenizer, chat template, generation settings and card; LoRA: merged, with adapter/ kept.
+
+    state: the weights, gathered, where every process holds a part of them.
+    """
+    if hasattr(model, "merge_and_unload"):
+        files.write_folder(run / "adapter", lambda folder: _save_adapter(model, folder))
+        model = copy.deepcopy(model).merge_and_unload()
+
+    def write(folder: Path) -> None:
+        model.save_pretrained(folder, state_dict=state)
+        tokenizer.save_pretrained(folder)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+    files.write_folder(run / "model", write)
+
+
+def save_stage(model: Any, tokenizer: Any, folder: Path) -> None:
+    """What a stage leaves for the next one: the adapter alone, or whole weights; and the tokenizer."""
+
+    def write(part: Path) -> None:
+        _save_adapter(model, part) if hasattr(model, "peft_config") else model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+
+    files.write_folder(folder, write)
+
+
+def _save_adapter(model: Any, folder: Path) -> None:
+    model.save_pretrained(folder, selected_adapters=["default"])
+    (folder / "README.md").unlink(missing_ok=True)  # peft's own card has nothing but blanks
