@@ -130,6 +130,13 @@ def test_columns_that_merely_have_short_names_are_no_options(tmp_path: Path) -> 
     assert (problems[0].options, problems[0].answers) == ((), ("3",))
 
 
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
+def test_other_signs_than_commas_part_the_columns_of_a_known_header(tmp_path: Path, sign: str) -> None:
+    text = f'"Question"{sign}Answer\n"Add 1; 2, 3 | 4."{sign}10\nAdd 2 and 2.{sign}4\n'
+    problems = load(write(tmp_path / "s.csv", text)).problems
+    assert [(p.question, p.answers[0]) for p in problems] == [("Add 1; 2, 3 | 4.", "10"), ("Add 2 and 2.", "4")]
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="two columns are called 'answer'"):
         load(table(tmp_path, ["question", "answer", "answer"], ["Add them.", "1", "2"]))

@@ -155,16 +155,18 @@ def without_instruction(question: str) -> str:
 def title(source: str, among: Iterable[str] = ()) -> str:
     """What a source is called in counts: the file's name, a zip's with its member, a hub data set's with its split.
 
-    The whole source where another one `among` them is called the same.
+    With as many folders before it, up to two, as tell it apart from the others `among` which it stands.
     """
 
-    def short(given: str) -> str:
+    def short(given: str, parts: int) -> str:
         path, separator, member = given.partition("::")
         if given.startswith("hub:"):
             return path.removeprefix("hub:").partition("@")[0] + separator + member
-        return PurePosixPath(path).name + separator + member
+        return "/".join(PurePosixPath(path).parts[-parts:]) + separator + member
 
-    return source if any(other != source and short(other) == short(source) for other in set(among)) else short(source)
+    others = {other for other in among if other != source}
+    apart = (n for n in (1, 2) if short(source, n) not in {short(other, n) for other in others})
+    return short(source, next(apart, 3))
 
 
 def _stem(source: str) -> str:

@@ -131,7 +131,7 @@ def _parse(name: str, content: bytes, header: Sequence[str]) -> Table:
         line = content[: error.start].count(b"\n") + 1
         raise TaskError(f"{name} line {line} is not UTF-8 (byte {error.start}); save the file as UTF-8") from None
     if suffix in (".csv", ".tsv"):
-        return _from_csv(name, text, "\t" if suffix == ".tsv" else ",", header, digest)
+        return _from_csv(name, text, "\t" if suffix == ".tsv" else _delimiter(text, header), header, digest)
     if suffix == ".jsonl":
         return _from_lines(name, text, digest)
     return _from_json(name, text, digest)
@@ -245,6 +245,16 @@ def _from_csv(name: str, text: str, delimiter: str, header: Sequence[str], diges
         rows.append(Row(mended(dict(zip(columns, cells, strict=True))), where))
     taken = f"{name} line 1 ({', '.join(first)}) was taken for the names of columns; if it is a row, put names above it"
     return Table(name, columns, rows, digest, not headed, () if known or not headed else (taken,))
+
+
+def _delimiter(text: str, header: Sequence[str]) -> str:
+    """A comma, unless another sign is what makes known names of the first line (Excel writes semicolons)."""
+    first = text.partition("\n")[0]
+
+    def names(sign: str) -> int:
+        return sum(cell.strip(' \r"').lower() in header for cell in first.split(sign))
+
+    return max(",;\t|", key=names)
 
 
 def _is_header(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
