@@ -23,7 +23,7 @@ from typing import Any
 
 from lcpo.evaluate.comparisons import paired
 from lcpo.evaluate.records import Sample
-from lcpo.report.load import read_samples
+from lcpo.evaluate.runner import read_samples
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "study"
@@ -82,7 +82,7 @@ METHODS = (
 
 def drawn(run: str, evaluation: str = "exact") -> list[Sample]:
     """Every sample of an evaluation of a run."""
-    return list(read_samples(RUNS / f"{run}-eval-{evaluation}" / "samples.jsonl"))
+    return list(read_samples(RUNS / f"{run}-eval-{evaluation}"))
 
 
 def rows(run: str, evaluation: str = "exact", method: str = "prompted") -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from lcpo.report.charts import shared, small
 from lcpo.report.findings import findings
 from lcpo.report.load import Evaluations, load
 from lcpo.report.page import html, plots_beside, write_plots
-from lcpo.report.plots import Axis, Bar, Box, Chart, Mark, Series, Style, png, svg, swatch
+from lcpo.report.plots import Axis, Box, Chart, Mark, Series, Style, png, svg, swatch
 from lcpo.report.published import points, table
 
 LINE = Series("a & <b>", Style(1), (Mark(10, 0.2, 0.1, 0.3, title="first <1>"), Mark(100, 0.8, hollow=True)))
@@ -78,8 +78,8 @@ def test_hollow_points_are_filled_with_the_page() -> None:
 
 
 def test_svg_draws_boxes_bars_bands_and_guides() -> None:
-    box = Series("b", Style(2), boxes=(Box(0, -1, -0.5, 0, 0.5, 9, "half of them"),))
-    bars = Series("c", Style(4), bars=(Bar(0, 0, 1, "a bar"),), band=((0, 0.1, 0.2), (1, 0.2, 0.3)))
+    box = Series("b", Style(2), boxes=(Box(0, -0.5, 0.5, 0, (-1, 9), "half of them"),))
+    bars = Series("c", Style(4), boxes=(Box(0, 0, 1, title="a bar"),), band=((0, 0.1, 0.2), (1, 0.2, 0.3)))
     axes = Axis("", categories=("8", "16")), Axis("", low=-1, high=1)
     chart = Chart("x", "", "", *axes, (box, bars), ((0.0, "zero"),))
     text = svg(chart, 340, 250)

@@ -9,8 +9,9 @@ from folders import folder
 from made_up import made_up
 
 from lcpo.errors import ConfigError, TaskError
+from lcpo.evaluate.runner import read_samples
 from lcpo.report.findings import Alarm, alarms, findings
-from lcpo.report.load import PROBLEMS_SHOWN, curves_of, load, read_samples
+from lcpo.report.load import PROBLEMS_SHOWN, curves_of, load
 
 BUDGETS = (8, 16, 32)
 
@@ -38,14 +39,14 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     one = json.dumps(next(iter(made_up(1, 1))).json())
     path.write_text(f"{one}\n{one[:50]}\n")
     with pytest.raises(TaskError, match="line 2"):
-        list(read_samples(path))
+        list(read_samples(tmp_path))
 
 
 def test_fields_of_a_later_version_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     one = next(iter(made_up(1, 1)))
     path.write_text(json.dumps({**one.json(), "novelty": 1}))
-    assert list(read_samples(path)) == [one]
+    assert list(read_samples(tmp_path)) == [one]
 
 
 def test_labels_say_no_more_than_is_needed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from made_up import made_up
 
 from lcpo.evaluate.records import Sample
 from lcpo.report.load import load
-from lcpo.report.page import common, html, segments, thoughts, write, write_all
+from lcpo.report.page import common, html, segments, thoughts, write_all, write_page
 
 BUDGETS = (8, 16, 32, 64)
 HOSTILE = (
@@ -58,7 +58,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_every_part(clean: Path, tmp_path: Path) -> None:
-    page = write([clean], tmp_path / "page.html").read_text(encoding="utf-8")
+    page = write_page(load([clean]), tmp_path / "page.html").read_text(encoding="utf-8")
     for part in (
         "Accuracy against tokens used", "Asked for, and used", "How far a single answer misses", "Answers over budget",
         "Tokens that carry nothing", "Single answers, budget by budget", "At equal tokens used", "Thought and answer",

@@ -8,7 +8,8 @@ from folders import folder
 from made_up import made_up
 from test_page import BUDGETS, HOSTILE, hostile
 
-from lcpo.report.page import write
+from lcpo.report.load import load
+from lcpo.report.page import write_page
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
@@ -17,8 +18,8 @@ pytestmark = [needs_chromium, pytest.mark.slow]
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("pages")
     samples = list(made_up(8, 2, BUDGETS))
-    clean = write([folder(root / "clean", samples)], root / "clean.html")
-    bad = write([folder(root / "bad", hostile(samples), note="".join(HOSTILE))], root / "bad.html")
+    clean = write_page(load([folder(root / "clean", samples)]), root / "clean.html")
+    bad = write_page(load([folder(root / "bad", hostile(samples), note="".join(HOSTILE))]), root / "bad.html")
     planted = root / "planted.html"
     text = bad.read_text(encoding="utf-8")
     planted.write_text(text.replace("<main>", f"<main>{HOSTILE[0]}{HOSTILE[1]}", 1), encoding="utf-8")

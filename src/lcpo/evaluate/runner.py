@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +169,18 @@ def _mark(out: Path, state: State) -> None:
 
 
 def read_samples(out: Path) -> Iterator[Sample]:
-    """The samples of a folder, one after the other."""
+    """The samples of a folder, one at a time, fields that this version does not know left out.
+
+    Raises TaskError naming the line that cannot be read.
+    """
+    known = {each.name for each in fields(Sample)}
     with (out / SAMPLES).open(encoding="utf-8") as file:
-        for line in file:
-            yield Sample(**json.loads(line))
+        for number, line in enumerate(file, 1):
+            try:
+                yield Sample(**{name: value for name, value in json.loads(line).items() if name in known})
+            except (ValueError, TypeError, AttributeError) as error:
+                text = f"{out / SAMPLES}, line {number}, is no sample ({error}); run the evaluation with --resume"
+                raise TaskError(text) from None
 
 
 def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[str, float | None]) -> dict[str, Any]:

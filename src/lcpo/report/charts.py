@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lcpo.report.load import Curve, Evaluations, side, sides
-from lcpo.report.plots import Axis, Bar, Box, Chart, Mark, Series, Style
+from lcpo.report.load import Curve, Evaluations, against
+from lcpo.report.plots import Axis, Box, Chart, Mark, Series, Style
 
 TOKENS = "tokens used"
 ASKED = "tokens asked for"
@@ -105,11 +105,11 @@ def errors(evaluations: Evaluations, curve: Curve, number: int) -> Chart | None:
             continue
         low, q1, middle, q3, high = np.percentile(lengths / row["budget"] - 1, (5, 25, 50, 75, 95))
         title = f"asked for {row['budget']}: half of the answers between {100 * q1:+.0f} % and {100 * q3:+.0f} %"
-        boxes.append(Box(len(names), low, q1, middle, q3, high, title))
+        boxes.append(Box(len(names), q1, q3, middle, (low, high), title))
         names.append(str(row["budget"]))
     if not boxes:
         return None
-    limit = min(2.0, max(0.25, 1.05 * max(max(abs(box.low), abs(box.high)) for box in boxes)))
+    limit = min(2.0, max(0.25, 1.05 * max(abs(end) for box in boxes for end in box.whiskers or ())))
     return Chart(
         f"errors_{number}",
         curve.label,
@@ -131,15 +131,15 @@ def split(_evaluations: Evaluations, curve: Curve, number: int) -> Chart | None:
     thought, answer = [], []
     for i, row in enumerate(rows):
         thinking, rest = row["thinking_tokens_mean"], row["answer_tokens_mean"]
-        thought.append(Bar(i, 0, thinking, f"{thinking:.1f} thinking"))
-        answer.append(Bar(i, thinking, thinking + rest, f"{rest:.1f} in the answer"))
+        thought.append(Box(i, 0, thinking, title=f"{thinking:.1f} thinking"))
+        answer.append(Box(i, thinking, thinking + rest, title=f"{rest:.1f} in the answer"))
     return Chart(
         f"split_{number}",
         curve.label,
         "Tokens of the thought, and of the answer on top of it.",
         Axis(ASKED, categories=tuple(str(row["budget"]) for row in rows)),
         Axis("mean tokens", low=0.0),
-        (Series("thought", Style(0), bars=tuple(thought)), Series("answer", Style(4), bars=tuple(answer))),
+        (Series("thought", Style(0), boxes=tuple(thought)), Series("answer", Style(4), boxes=tuple(answer))),
     )
 
 
@@ -226,27 +226,14 @@ def words(evaluations: Evaluations, curve: Curve, number: int) -> Chart | None:
 
 def differences(evaluations: Evaluations, curve: Curve, number: int) -> Chart | None:
     """Accuracy of a dial minus that of every other method at equal tokens; None where no range is shared."""
-    labels = {side(c.key): c for c in evaluations.of(curve.key.task)}
-    mine = side(curve.key)
-    marks: dict[str, tuple[Style, list[Mark]]] = {}
-    for line in evaluations.results["comparisons"]:
-        if line["task"] != curve.key.task or line["accuracy_difference"] is None:
-            continue
-        a, b = sides(line)
-        sign, other = (1, labels.get(b)) if a == mine else (-1, labels.get(a)) if b == mine else (0, None)
-        if other is None:
-            continue
-        value = sign * line["accuracy_difference"]
-        low, high = sorted(sign * v for v in line["ci95"]) if line["ci95"] else (None, None)
-        title = f"against {other.label} at {line['at_tokens']:.0f} tokens: {100 * value:+.1f} points"
-        marks.setdefault(other.label, (other.style, []))[1].append(
-            Mark(line["at_tokens"], value, low, high, title=title)
-        )
-    if len({mark.x for _, several in marks.values() for mark in several}) < 2:
+    series, places = [], set()
+    for label, (other, gaps) in against(evaluations, curve).items():
+        title = f"against {label} at {{:.0f}} tokens: {{:+.1f}} points"
+        marks = [Mark(x, y, ends and ends[0], ends and ends[1], title=title.format(x, 100 * y)) for x, y, ends in gaps]
+        series.append(Series(label, other.style, tuple(marks)))
+        places |= {mark.x for mark in marks}
+    if len(places) < 2:
         return None
-    ordered = [
-        Series(name, style, tuple(sorted(several, key=lambda mark: mark.x))) for name, (style, several) in marks.items()
-    ]
     return Chart(
         f"differences_{number}",
         f"{curve.label} against the others, at equal tokens used",
@@ -254,7 +241,7 @@ def differences(evaluations: Evaluations, curve: Curve, number: int) -> Chart | 
         "both; where the ranges of tokens do not overlap, nothing is compared.",
         Axis("mean tokens used per answer (log scale)", log=True),
         Axis("points of accuracy", points=True),
-        tuple(ordered),
+        tuple(series),
         levels=((0.0, "equal"),),
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcpo.report.charts import percent
-from lcpo.report.load import Curve, Evaluations, side, sides
+from lcpo.report.load import Curve, Evaluations, Gap, against
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,14 @@ def findings(evaluations: Evaluations, task: str) -> list[Finding]:
     """A finding for each dial of the task that was measured at two budgets or more."""
     dials = [(curve, _asked(curve)) for curve in evaluations.of(task, prompted=True)]
     return [
-        Finding(c.label, c.style.number, c.key.kind, _obeys(c, rows), _buys(rows), tuple(_against(evaluations, c)))
+        Finding(
+            c.label,
+            c.style.number,
+            c.key.kind,
+            _obeys(c, rows),
+            _buys(rows),
+            tuple(_count(label, gaps) for label, (_, gaps) in against(evaluations, c).items()),
+        )
         for c, rows in dials
         if len(rows) > 1
     ]
@@ -65,36 +72,20 @@ def _buys(rows: Sequence[Mapping[str, Any]]) -> str:
     return text + (f" (guessing: {100 * chance:.3g} %)." if chance is not None else ".")
 
 
-def _against(evaluations: Evaluations, curve: Curve) -> list[str]:
-    """For each other curve: at how many of the places compared this one is better, worse, or undecided."""
-    mine = side(curve.key)
-    counts: dict[tuple[Any, ...], list[tuple[float, list[float] | None]]] = {}
-    for line in evaluations.results["comparisons"]:
-        a, b = sides(line)
-        if line["task"] != curve.key.task or line["accuracy_difference"] is None or mine not in (a, b):
-            continue
-        sign, other = (1, b) if a == mine else (-1, a)
-        between = sorted(sign * v for v in line["ci95"]) if line["ci95"] else None
-        counts.setdefault(other, []).append((sign * line["accuracy_difference"], between))
-    labels = {side(c.key): c.label for c in evaluations.of(curve.key.task)}
-    return [_count(labels[other], places) for other, places in counts.items() if other in labels]
-
-
 def _points(value: float) -> str:
     """A difference in points; what rounds to nothing has no sign."""
     return f"{100 * value:+.0f}" if round(100 * value) else "0"
 
 
-def _count(label: str, places: Sequence[tuple[float, list[float] | None]]) -> str:
-    better = sum(1 for _, between in places if between and between[0] > 0)
-    worse = sum(1 for _, between in places if between and between[1] < 0)
-    low, high = min(value for value, _ in places), max(value for value, _ in places)
-    span = f"{_points(low)} to {_points(high)} points" if len(places) > 1 else f"{_points(low)} points"
-    if len(places) == 1:
-        verdict = "better" if better else "worse" if worse else "undecided"
-        return f"{label}: {span}, {verdict}"
-    parts = [f"better at {better}", f"worse at {worse}", f"undecided at {len(places) - better - worse}"]
-    return f"{label}: {span}; {', '.join(parts)} of {len(places)} places"
+def _count(label: str, gaps: Sequence[Gap]) -> str:
+    """At how many of the places compared a curve is better than another, worse, or undecided."""
+    better = sum(1 for _, _, ends in gaps if ends and ends[0] > 0)
+    worse = sum(1 for _, _, ends in gaps if ends and ends[1] < 0)
+    low, high = min(value for _, value, _ in gaps), max(value for _, value, _ in gaps)
+    if len(gaps) == 1:
+        return f"{label}: {_points(low)} points, {'better' if better else 'worse' if worse else 'undecided'}"
+    counts = f"better at {better}, worse at {worse}, undecided at {len(gaps) - better - worse} of {len(gaps)} places"
+    return f"{label}: {_points(low)} to {_points(high)} points; {counts}"
 
 
 DETECTORS = {

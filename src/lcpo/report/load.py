@@ -3,24 +3,24 @@
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lcpo.errors import ConfigError, TaskError
+from lcpo.errors import ConfigError
 from lcpo.evaluate.comparisons import DIAL
 from lcpo.evaluate.gather import CurveKey
 from lcpo.evaluate.metrics import SCHEMA, results
 from lcpo.evaluate.records import Sample
+from lcpo.evaluate.runner import SAMPLES, read_samples
 from lcpo.measure.portable import portable
 from lcpo.report.plots import Style
 from lcpo.report.training import Run, is_run, read_run
 
-RESULTS, SAMPLES = "results.json", "samples.jsonl"
+RESULTS = "results.json"
 PROBLEMS_SHOWN = 3
 """Problems whose thoughts a page shows: the first of the file, not chosen by outcome."""
 CHARACTERS_SHOWN = 6000
-_FIELDS = {f.name for f in fields(Sample)}
 
 
 def key_of(row: Mapping[str, Any]) -> CurveKey:
@@ -90,17 +90,6 @@ class Evaluations:
         return [c for c in self.curves if c.key.task == task and prompted in (None, c.prompted)]
 
 
-def read_samples(path: Path) -> Iterator[Sample]:
-    """The samples of a samples.jsonl, one at a time. Raises TaskError naming the line that cannot be read."""
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                yield Sample(**{name: value for name, value in json.loads(line).items() if name in _FIELDS})
-            except (ValueError, TypeError, AttributeError) as error:
-                text = f"{path}, line {number}, is no sample ({error}); run the evaluation with --resume"
-                raise TaskError(text) from None
-
-
 def read_results(folder: Path) -> dict[str, Any]:
     """results.json of an evaluation folder, or of a path to such a file. Raises ConfigError if it is none."""
     path = folder if folder.is_file() else folder / RESULTS
@@ -128,11 +117,10 @@ def load(folders: Sequence[Path], resamples: int = 1000) -> Evaluations:
     folders = [folder for folder in folders if folder not in trained]
     stored = [read_results(folder) for folder in folders]
     names = _named(folders)
-    paths = [folder / SAMPLES for folder in folders]
     texts = Texts()
     renamed = _collisions(stored, names)
-    samples = _noted(_all_samples(paths, renamed), texts)
-    if len(folders) < 2 or not all(path.is_file() for path in paths):
+    samples = _noted(_all_samples(folders, renamed), texts)
+    if len(folders) < 2 or not all((folder / SAMPLES).is_file() for folder in folders):
         for _ in samples:
             pass
         found = _joined(stored, renamed)
@@ -151,9 +139,9 @@ def _noted(samples: Iterable[Sample], texts: Texts) -> Iterator[Sample]:
         yield sample
 
 
-def _all_samples(paths: Sequence[Path], renamed: Sequence[Mapping[str, str]]) -> Iterator[Sample]:
-    for path, names in zip(paths, renamed, strict=True):
-        for sample in read_samples(path) if path.is_file() else ():
+def _all_samples(folders: Sequence[Path], renamed: Sequence[Mapping[str, str]]) -> Iterator[Sample]:
+    for folder, names in zip(folders, renamed, strict=True):
+        for sample in read_samples(folder) if (folder / SAMPLES).is_file() else ():
             yield replace(sample, run=names[sample.run]) if sample.run in names else sample
 
 
@@ -186,15 +174,29 @@ def _named(folders: Sequence[Path]) -> list[str]:
 
 
 Side = tuple[str, str, str, str]
+Gap = tuple[float, float, tuple[float, float] | None]
+"""(tokens used by both, difference in accuracy, its 95 % interval)."""
 
 
-def sides(line: Mapping[str, Any]) -> tuple[Side, Side]:
-    """The two curves of a comparison, each as (run, method, kind, wording)."""
-    a = (line["a"], line["method_a"], line["kind"], line["wording_a"])
-    return a, (line["b"], line["method_b"], line["kind_b"], line["wording_b"])
+def against(evaluations: Evaluations, curve: Curve) -> dict[str, tuple[Curve, list[Gap]]]:
+    """Accuracy of a curve minus that of each other one of its task, by label, tokens ascending; what was compared."""
+    others = {_side(other.key): other for other in evaluations.of(curve.key.task)}
+    mine = _side(curve.key)
+    gaps: dict[str, tuple[Curve, list[Gap]]] = {}
+    for line in evaluations.results["comparisons"]:
+        if line["task"] != curve.key.task or line["accuracy_difference"] is None:
+            continue
+        a = (line["a"], line["method_a"], line["kind"], line["wording_a"])
+        b = (line["b"], line["method_b"], line["kind_b"], line["wording_b"])
+        sign, other = (1, others.get(b)) if a == mine else (-1, others.get(a)) if b == mine else (0, None)
+        if other is not None:
+            low, high = sorted(sign * end for end in line["ci95"] or (0.0, 0.0))
+            gap = (line["at_tokens"], sign * line["accuracy_difference"], (low, high) if line["ci95"] else None)
+            gaps.setdefault(other.label, (other, []))[1].append(gap)
+    return {label: (other, sorted(found, key=lambda gap: gap[0])) for label, (other, found) in gaps.items()}
 
 
-def side(key: CurveKey) -> Side:
+def _side(key: CurveKey) -> Side:
     """A curve as comparisons name it."""
     return key.run, key.method, key.kind, key.wording
 

@@ -35,14 +35,6 @@ SIZES = {"wide": ((960, 440), (360, 330)), "half": ((420, 320),), "small": ((340
 """How a picture is drawn, width and height in pixels; the second drawing is shown on narrow screens in its place."""
 
 
-def write(folders: Sequence[Path], out: Path, *, published: bool = False, title: str | None = None) -> Path:
-    """Writes the page for one or several evaluation folders to `out`; returns it.
-
-    published: draw the paper's points beside these, where the task is one of the paper's.
-    """
-    return write_page(load(folders), out, published=published, title=title)
-
-
 def write_all(folder: Path) -> list[Path]:
     """report.html and plots/*.png of one evaluation folder, from its results.json and samples.jsonl."""
     evaluations, out = load([folder]), folder / PAGE
@@ -50,7 +42,7 @@ def write_all(folder: Path) -> list[Path]:
 
 
 def write_page(evaluations: Evaluations, out: Path, *, published: bool = False, title: str | None = None) -> Path:
-    """Writes the page for evaluations that were read."""
+    """Writes the page to `out`; returns it. published: draw the paper's points beside these, where it has some."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(html(evaluations, published=published, title=title), encoding="utf-8", newline="\n")
     return out

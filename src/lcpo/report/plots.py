@@ -60,37 +60,25 @@ class Mark:
 
 @dataclass(frozen=True)
 class Box:
-    """A distribution at x: whiskers low to high, box q1 to q3, a line at the median."""
-
-    x: float
-    low: float
-    q1: float
-    median: float
-    q3: float
-    high: float
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar at x from `low` to `high`."""
+    """A bar at x from low to high; of a distribution its quartiles, with a line at the median and whiskers."""
 
     x: float
     low: float
     high: float
+    median: float | None = None
+    whiskers: tuple[float, float] | None = None
     title: str = ""
 
 
 @dataclass(frozen=True)
 class Series:
-    """What belongs together: marks joined by a line, a band (x, low, high) behind them, boxes, bars."""
+    """What belongs together: marks joined by a line, a band (x, low, high) behind them, boxes."""
 
     name: str
     style: Style
     marks: tuple[Mark, ...] = ()
     band: tuple[tuple[float, float, float], ...] = ()
     boxes: tuple[Box, ...] = ()
-    bars: tuple[Bar, ...] = ()
     dots: bool = True
     """Whether marks are drawn, or their line alone."""
 
@@ -154,7 +142,7 @@ def swatch(series: Series) -> str:
         from matplotlib.patches import Rectangle
 
         figure = _figure(34, 14)
-        if series.bars:
+        if series.boxes:
             figure.add_artist(Rectangle((0.25, 0), 0.5, 1, color=_colour(series.style)))
         else:
             figure.add_artist(Line2D([0.03, 0.97], [0.5, 0.5], color=_colour(series.style), **_line(series.style)))
@@ -228,7 +216,7 @@ def draw(chart: Chart, axes: Any) -> None:
     for value, label in (level for level in chart.levels if low <= level[0] <= high):
         axes.axhline(value, **GUIDE)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        note = axes.annotate(label, (0.99, value), (0, 3), ha="right", va="bottom", size="small", color=SOFT, **place)
+        note = axes.annotate(label, (0.99, value), (0, 3), ha="right", va="bottom", color=SOFT, **place)
         note.set_in_layout(False)
 
 
@@ -237,14 +225,14 @@ def _series(series: Series, axes: Any, gid: str) -> None:
     if series.band:
         x, low, high = zip(*series.band, strict=True)
         axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0, gid=gid)
-    for i, bar in enumerate(series.bars):
-        label = series.name if i == 0 else None
-        axes.bar(bar.x, bar.high - bar.low, 0.72, bottom=bar.low, color=colour, label=label, gid=f"{gid}-bars{i}")
     for i, box in enumerate(series.boxes):
         part = {"gid": f"{gid}-boxes{i}"}
-        axes.plot([box.x, box.x], [box.low, box.high], color=colour, linewidth=1.1, **part)
-        axes.bar(box.x, box.q3 - box.q1, 0.6, bottom=box.q1, color=colour, alpha=0.55, **part)
-        axes.plot([box.x - 0.3, box.x + 0.3], [box.median, box.median], color=INK, linewidth=2, **part)
+        look = {"alpha": 0.55 if box.whiskers else 1.0, "label": None if i else series.name}
+        axes.bar(box.x, box.high - box.low, 0.65, bottom=box.low, color=colour, **look, **part)
+        if box.whiskers is not None:
+            axes.plot([box.x, box.x], box.whiskers, color=colour, linewidth=1.1, zorder=0.9, **part)
+        if box.median is not None:
+            axes.plot([box.x - 0.325, box.x + 0.325], [box.median, box.median], color=INK, linewidth=2, **part)
     if not series.marks:
         return
     hollow = all(mark.hollow for mark in series.marks)
@@ -273,7 +261,7 @@ def _ends(chart: Chart, axes: Any) -> None:
         ends = [f(axes.get_xlim() + axes.get_ylim()) for f in (min, max)]
         axes.set(xlim=ends, ylim=ends)
         axes.plot(ends, ends, **GUIDE)
-        axes.annotate(chart.diagonal, (0.98, 0.03), xycoords="axes fraction", ha="right", size="small", color=SOFT)
+        axes.annotate(chart.diagonal, (0.98, 0.03), xycoords="axes fraction", ha="right", color=SOFT)
 
 
 def _ticks(axis: Axis, axes: Any, which: str) -> None:
@@ -340,7 +328,7 @@ def _plain(element: Any) -> None:
 
 def _named(group: Any, series: Sequence[Series]) -> None:
     """Takes a group's id away; if it is the gid of an artist, the group is told its series and gets its title."""
-    match = re.fullmatch(r"s(\d+)(?:-(marks|boxes|bars)(\d+))?", group.attrib.pop("id", ""))
+    match = re.fullmatch(r"s(\d+)(?:-(marks|boxes)(\d+))?", group.attrib.pop("id", ""))
     if match is None:
         return
     whole = series[int(match[1])]
