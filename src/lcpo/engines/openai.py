@@ -9,6 +9,7 @@ that make the model go on with a given beginning need one of two things from the
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,8 @@ from lcpo.thinking import CLOSE, OPEN, Marks
 
 TRY_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
 """HTTP answers that may be different next time."""
+SEED = "x-lcpo-seed"
+"""The header that holds a whole seed; the field `seed` of the body holds what other servers take, 31 bits."""
 SHORT = 400
 """Characters of a server's message that an error repeats."""
 
@@ -48,6 +51,7 @@ class OpenAIEngine(Engine):
         self.parallel, self.deadline, self.pause = parallel, deadline, pause
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.client = httpx.Client(headers=headers, timeout=httpx.Timeout(deadline, connect=10.0))
+        weakref.finalize(self, self.client.close)
         self.marks: Marks | None = None
         self.format = _format(tokenizer)
         self._limit_name = "max_tokens"
@@ -125,7 +129,7 @@ class OpenAIEngine(Engine):
         if request.prefix.text:
             messages.append({"role": "assistant", "content": _whole(request.prefix.text)})
             body |= {"add_generation_prompt": False, "continue_final_message": True}
-        answer = self._post("/chat/completions", {**body, "messages": messages})
+        answer = self._post("/chat/completions", {**body, "messages": messages}, request.seed)
         choice = _choice(answer)
         message = choice.get("message") or {}
         text = message.get("content") or ""
@@ -143,27 +147,32 @@ class OpenAIEngine(Engine):
         else:
             messages = [{"role": message.role, "content": message.content} for message in prompt]
             before = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        answer = self._post("/completions", {**self._common(request), "prompt": before + _whole(request.prefix.text)})
+        body = {**self._common(request), "prompt": before + _whole(request.prefix.text)}
+        answer = self._post("/completions", body, request.seed)
         choice = _choice(answer)
         return _generation(choice.get("text") or "", choice, answer, request)
 
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _post(self, path: str, body: dict[str, Any], seed: int) -> dict[str, Any]:
+        """The answer to a request. The whole seed goes along in a header, which `lcpo serve` reads and others skip."""
+        whole = {SEED: str(seed)}
         try:
-            return self._call("POST", path, body)
+            return self._call("POST", path, body, whole)
         except EngineError as error:
             # Newer OpenAI models know the limit by its other name only.
             if "max_completion_tokens" not in str(error) or "max_tokens" not in body:
                 raise
             self._limit_name = "max_completion_tokens"
             renamed = {("max_completion_tokens" if key == "max_tokens" else key): value for key, value in body.items()}
-            return self._call("POST", path, renamed)
+            return self._call("POST", path, renamed, whole)
 
-    def _call(self, verb: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    def _call(
+        self, verb: str, path: str, body: dict[str, Any] | None, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         """A request until it works, fails for good, or its time is up."""
         end, pause = time.monotonic() + self.deadline, self.pause
         while True:
             try:
-                answer = self.client.request(verb, self.url + path, json=body)
+                answer = self.client.request(verb, self.url + path, json=body, headers=headers)
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__}: {error}"
             else:

@@ -1,6 +1,7 @@
 """The application: routes, and what every request passes through on its way to a backend and back."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
@@ -10,9 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from lcpo.serve.bodies import ChatBody, CompletionBody, chat_call, completion_call
+from lcpo.serve.bodies import (
+    ChatBody,
+    CompletionBody,
+    MessagesBody,
+    ResponsesBody,
+    chat_call,
+    completion_call,
+    messages_call,
+    responses_call,
+)
 from lcpo.serve.calls import ApiError, Backend, Call, Outcome
+from lcpo.serve.metrics import Metrics
 from lcpo.serve.plan import Served
+from lcpo.serve.wire_messages import MessagesWire
+from lcpo.serve.wire_responses import ResponsesWire
 from lcpo.serve.wires import ChatWire, CompletionWire, Wire, headers
 
 T = TypeVar("T")
@@ -26,6 +39,8 @@ class Server:
     ) -> None:
         self.backend, self.models, self.deadline, self.queue = backend, models, deadline, queue
         self.running = 0
+        means = {name: served.curve.unbudgeted for name, served in models.items() if served.curve}
+        self.metrics = Metrics({name: mean for name, mean in means.items() if mean is not None})
 
     async def answer(
         self, request: Request, call: Call, stream: bool, wire: type[Wire], include_usage: bool = False
@@ -42,16 +57,29 @@ class Server:
         return JSONResponse(written.whole(outcome), headers=headers(plan, outcome))
 
     async def _pieces(self, wire: Wire) -> AsyncGenerator[Any, None]:
-        """The backend's pieces, within the deadline."""
+        """The backend's pieces, within the deadline; counted when they are over."""
         self.running += 1
+        self.metrics.running.set(self.running)
+        model, began, first, status = wire.call.model, time.monotonic(), 0.0, "cancelled"
         try:
             async with asyncio.timeout(self.deadline), aclosing(self.backend.run(wire.call, wire.plan)) as pieces:
                 async for piece in pieces:
+                    first = first or time.monotonic() - began
+                    if isinstance(piece, Outcome):
+                        self.metrics.record(model, wire.plan, piece, time.monotonic() - began, first)
+                        status = ""
                     yield piece
         except TimeoutError:
+            status = "timeout"
             raise ApiError(f"the response took longer than {self.deadline:.0f} s", status=504) from None
+        except ApiError:
+            status = "error"
+            raise
         finally:
+            if status:
+                self.metrics.requests.labels(model, status).inc()
             self.running -= 1
+            self.metrics.running.set(self.running)
 
     async def _collect(self, wire: Wire) -> Outcome:
         async with aclosing(self._pieces(wire)) as pieces:
@@ -130,6 +158,20 @@ def make_app(server: Server) -> FastAPI:
         call = completion_call(body, request.headers, server.models)
         usage = bool((body.stream_options or {}).get("include_usage"))
         return await server.answer(request, call, bool(body.stream), CompletionWire, usage)
+
+    @app.post("/v1/responses")
+    async def responses(body: ResponsesBody, request: Request) -> Response:
+        call = responses_call(body, request.headers, server.models)
+        return await server.answer(request, call, bool(body.stream), ResponsesWire)
+
+    @app.post("/v1/messages")
+    async def messages(body: MessagesBody, request: Request) -> Response:
+        call = messages_call(body, request.headers, server.models)
+        return await server.answer(request, call, bool(body.stream), MessagesWire)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(server.metrics.text(), media_type="text/plain; version=0.0.4")
 
     return app
 
