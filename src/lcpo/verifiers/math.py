@@ -11,12 +11,13 @@ from functools import lru_cache
 
 from lcpo.types import Grade
 from lcpo.verifiers import numbers, units
+from lcpo.verifiers.answer import Answer
 from lcpo.verifiers.box import Box, Unclosed, boxes
 from lcpo.verifiers.normalise import clean
 from lcpo.verifiers.numbers import Number
 from lcpo.verifiers.pool import Form, Job
 from lcpo.verifiers.prose import stated
-from lcpo.verifiers.reading import Answer, read
+from lcpo.verifiers.reading import read
 
 _BASED = re.compile(r"([0-9A-Z]+)_\s*\{?\s*(\d+)\s*\}?")
 LONGEST = 200

@@ -95,6 +95,11 @@ _LAYOUT = _rules(
     (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
     (r"\\(?:dots|cdots|dotsc|dotsb)(?![A-Za-z])|(?<!\.)\.{3,}", r"\\ldots "),
     (r"\\lg(?![A-Za-z])", r"\\log"),
+    (r"\\(begin|end)\{(?:Bmatrix|smallmatrix|matrix)\}", r"\\\1{pmatrix}"),
+    (r"(\\mathbb\{[A-Z]\})\s*(?:-|\\backslash)\s*\\\{", r"\1\\setminus\\{"),
+    (r"o'clock", "oclock"),
+    (r"^\s*\]([^\[\]()]+,[^\[\]()]+)(?=[\[\]]\s*$)", r"(\1"),
+    (r"^(\s*[(\[][^\[\]()]+,[^\[\]()]+)\[\s*$", r"\1)"),
     (r"\\backslash(?![A-Za-z])", r"\\setminus "),
 )
 """What is only layout, or one of several commands for the same thing."""

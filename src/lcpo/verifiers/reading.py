@@ -4,42 +4,17 @@ What cannot be read stays what it is: unequal to everything but the same text.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from lcpo.verifiers import units
+from lcpo.verifiers.answer import WORD, Answer, Kind, latex_of, squeezed
 from lcpo.verifiers.brackets import encloses, split
 from lcpo.verifiers.numbers import Number, number
 from lcpo.verifiers.units import Unit
-from lcpo.verifiers.words import ABOUT, CARDINAL, SCALE
+from lcpo.verifiers.words import ABOUT, CARDINAL, DENIED, SCALE
 
-Kind = str
-"""How members stand together: ",", "and", "or" (bare), "{}", "()", "(]", "[)", "[]", ":" (a ratio), "" (one value)."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """text: what is compared letter by letter. latex: what algebra may read, "" where nothing may.
-
-    name: x of x=5. equation: the whole of an equation that has no name on its left. condition: what was said beside it
-    ("for all real x"). label: C of "(C) 12".
-    """
-
-    text: str
-    latex: str = ""
-    number: Number | None = None
-    unit: Unit = units.NONE
-    kind: Kind = ""
-    members: tuple["Answer", ...] = ()
-    name: str = ""
-    equation: str = ""
-    condition: str = ""
-    label: str = ""
-    words: bool = False
-
-
-_WORD = re.compile(r'"([^"]*)"')
 _WORDS_ALONE = re.compile(r'(?:"[^"]*"|[\s.,()!-])+')
 _SAME_WORDS = (
     (re.compile(r"(?:there (?:is|are) )?no (?:(?:real|integer|positive) )*solutions?(?: exists?)?|(?:the )?empty set"),
@@ -62,7 +37,13 @@ _CONDITION = re.compile(
     r"(?:\\in\s*\\mathbb\{[A-Z]\}(?:\s*\^\{?\+\}?)?|\\ne\s*[-\w.]+)\)?$"
 )
 _ANSWER_IS = re.compile(r'(?i)^(?:"the"\s*)?(?:"(?:final|correct)"\s*)?"answer"\s*(?:"is"\s*:?|:)\s*(?=\S)')
-_PAIR = re.compile(r'(\d+)\s*("(?:remainder|rem|r|R|to)"|[Rr])\s*(\d+)')
+_PAIR = re.compile(r'(\d+)\s*("(?:remainder|rem|r|R|to)"|"out"\s*"of"|[Rr])\s*(\d+)')
+_REAL = re.compile(r"^([A-Za-z])\s*\\in\s*\\mathbb\{R\}\s*[,;]\s*(?=\1\s*(?:\\(?:ne|le|ge)(?![A-Za-z])|[<>]))")
+_EXCEPT = re.compile(r'^"all"\s*"reals?"\s*(?:"numbers"\s*)?(?:[a-z]\s*)?"except"\s*(?:[a-z]\s*=\s*)?(-?[\d.]+)$')
+_COLUMN = re.compile(r"\\begin\{[pb]matrix\}([^&]*)\\end\{[pb]matrix\}")
+_TWICE = re.compile(r"([^()]+)\(([^()]+)\)")
+_NEGATIVE = re.compile(r'"(?:negative|minus|Negative|Minus)"\s*(?=\d|\\frac|")')
+_LABEL = re.compile(r'((?:"[^"]*"[\s-]*)+?)(?:"(?:is|are|equals)"\s*:?|:|=)\s*(?=[^\s"])|[A-Z]\s*:\s*(?=[^:]*=)')
 _QUANTITY = re.compile(r"""([\d.,/ ]*\d)\s*("[^"]*"|[hdgms](?![A-Za-z]))\s*(?:(?:,|"and")\s*)*""")
 _UNIT_LETTER = re.compile(r"(?<=[\d}])\s*(?:m\s*/\s*s|(?<=[\d}\s])m|(?<=\s)[sghLJNWVAK])(?:\s*\^\s*\{?[23]\}?)?$")
 
@@ -72,71 +53,113 @@ def read(text: str) -> Answer:
     """A cleaned answer (see normalise.clean), taken apart."""
     plain = number(text)
     if plain is not None:
-        return Answer(text, _latex(plain), plain)
+        return Answer(text, latex_of(plain), plain)
     answer = _read(text)
-    return replace(answer, text=_squeezed(answer.text if answer.words else text))
-
-
-def _squeezed(text: str) -> str:
-    """A text without the spaces that part nothing; words without quotes and case."""
-    text = _WORD.sub(lambda m: f" {m[1].casefold()} ", text)
-    text = re.sub(r"(?<![A-Za-z0-9]) +| +(?![A-Za-z0-9])", "", text.strip())
-    return re.sub(r"^(?:the|an?) (?=\w{2})", "", text)
-
-
-def _latex(value: Number) -> str:
-    """A number as algebra reads it."""
-    fraction, sign = value.value / 100 if value.percent else value.value, "-" if value.value < 0 else ""
-    top, low = abs(fraction.numerator), fraction.denominator
-    if value.places and not value.percent:
-        digits = str(top * 10**value.places // low).rjust(value.places + 1, "0")
-        return f"{sign}{digits[: -value.places]}.{digits[-value.places :]}"
-    return f"{sign}{top}" if low == 1 else f"{sign}\\frac{{{top}}}{{{low}}}"
+    return replace(answer, text=squeezed(answer.text if answer.words else text))
 
 
 def _read(text: str) -> Answer:
+    text = _tidied(text)
+    if not text:
+        return Answer(text)
+    for reading in (_said_twice, _paired, _negative, _labelled, _of_words, _introduced, _conditional):
+        answer = reading(text)
+        if answer is not None:
+            return answer
+    return _approximated(text)
+
+
+def _tidied(text: str) -> str:
+    """A text with bases as indices, and without ordinal endings, how it was rounded, and "the answer is"."""
     text = re.sub(r'_\{"(\w+)"\}', lambda m: f"_{{{CARDINAL.get(m[1].casefold(), m[0])}}}", text)
     text = re.sub(r'\(?\s*(?:"in"\s*)?"base"[\s-]*(\d+)\s*\)?$', r"_{\1}", text)
     text = re.sub(r"(\d)\s*(?:\^\s*\{?)?\s*\"(?:st|nd|rd|th)\"\}?$", r"\1", text)
     text = re.sub(r'\(?\s*(?:"rounded"\s*)?"to"\s*"the"\s*"nearest".*$|\(?\s*"rounded".*$', "", text).strip()
-    if not text:
-        return Answer(text)
-    if pair := _PAIR.fullmatch(text):
-        left, joint, right = pair.groups()
-        if joint.strip('"').casefold() != "to":
-            return Answer(f"{left} remainder {right}", words=True)
-        return Answer(f"{left}:{right}", kind=":", members=(read(left), read(right)), words=True)
+    text = _EXCEPT.sub(r"\\mathbb{R}\\setminus\\{\1\\}", _REAL.sub("", text))
     while (lead := re.match(r'"([^"]*)"[\s:,]*(?=[^"\s:,-])', text)) and lead[1].casefold() in ABOUT:
         text = text[lead.end() :]
-    text = _ANSWER_IS.sub("", text)
+    return _ANSWER_IS.sub("", text)
+
+
+def _said_twice(text: str) -> Answer | None:
+    """5 (five): one number in digits and in words."""
+    twice = _TWICE.fullmatch(text)
+    if twice is None:
+        return None
+    one, other = (read(part.strip()) for part in twice.groups())
+    same = one.number is not None and one.number == other.number and (one.words or other.words)
+    return replace(one, text=text) if same else None
+
+
+def _paired(text: str) -> Answer | None:
+    """7 R 2; 3 to 4, a ratio; 3 out of 4, a fraction."""
+    pair = _PAIR.fullmatch(text)
+    if pair is None:
+        return None
+    left, joint, right = pair.groups()
+    if "of" in joint and int(right):
+        value = Number(Fraction(int(left), int(right)))
+        return Answer(f"{left}/{right}", latex_of(value), value, words=True)
+    if joint.strip('"').casefold() != "to":
+        return Answer(f"{left} remainder {right}", words=True)
+    return Answer(f"{left}:{right}", kind=":", members=(read(left), read(right)), words=True)
+
+
+def _negative(text: str) -> Answer | None:
+    """Minus a number, in words: "negative" 3."""
+    minus = _NEGATIVE.match(text)
+    if minus is None:
+        return None
+    rest = read(text[minus.end() :])
+    if rest.number is None or rest.number.value <= 0:
+        return Answer(text)
+    value = replace(rest.number, value=-rest.number.value)
+    return replace(rest, text=f"-{rest.text}", latex=latex_of(value), number=value, words=True)
+
+
+def _labelled(text: str) -> Answer | None:
+    """(C) 12: an option's label before what it says."""
     label = re.match(r'"?\(\s*(?:"([A-J])"\s*\)"?[\s.:]+(?=\S)|([A-J])\s*\)[\s.:]+(?=[^\s=+*/^-]))', text)
-    if label:
-        return replace(_read(text[label.end() :].strip()), label=label[1] or label[2])
-    if _WORDS_ALONE.fullmatch(text.removesuffix("%")) and _WORD.search(text):
-        words = _of_words(text.removesuffix("%"))
-        percent = text.endswith("%") and words.number
-        return replace(words, number=replace(percent, percent=True), latex="") if percent else words
-    lead = re.match(r'((?:"[^"]*"[\s-]*)+):\s*(?=\S)', text)
-    if lead and units.unit(lead[1]) is not None:
-        return _read(text[lead.end() :])
+    return replace(_read(text[label.end() :].strip()), label=label[1] or label[2]) if label else None
+
+
+def _introduced(text: str) -> Answer | None:
+    """ "Total cost": 12, or "the" "line" "is" y = x."""
+    named = _LABEL.match(text)
+    if named is None or "'" in named[0] or DENIED & {word.casefold() for word in WORD.findall(named[0])}:
+        return None
+    return _read(text[named.end() :])
+
+
+def _conditional(text: str) -> Answer | None:
+    """An expression "for" "all" "real" x, or one "where" something holds; a number may only be said for all."""
     condition = _CONDITION.search(text)
-    if condition and condition.start() > 0:
-        kept = _read(text[: condition.start()].strip())
-        said = _squeezed(condition[0].strip(" ,;()"))
-        loose = kept.number is None or said.startswith("for")
-        return replace(kept, condition=said) if loose else Answer(text)
-    return _approximated(text)
+    if condition is None or condition.start() == 0:
+        return None
+    kept = _read(text[: condition.start()].strip())
+    said = squeezed(condition[0].strip(" ,;()"))
+    return replace(kept, condition=said) if kept.number is None or said.startswith("for") else Answer(text)
 
 
-def _of_words(text: str) -> Answer:
+def _of_words(text: str) -> Answer | None:
+    """Words alone, and a percent sign after a number in words."""
+    bare = text.removesuffix("%")
+    if not _WORDS_ALONE.fullmatch(bare) or not WORD.search(bare):
+        return None
+    answer = _worded(bare)
+    percent = bare != text and answer.number
+    return replace(answer, number=replace(percent, percent=True), latex="") if percent else answer
+
+
+def _worded(text: str) -> Answer:
     """Words alone: a number in words, one of a few phrases with a sign of their own, a list, or just words."""
-    words = _WORD.findall(text)
+    words = WORD.findall(text)
     if not re.search(r'[(,]|"(?:third|fourth|fifth|tenth|half)s?"-"', text):
         said = units.spoken(words)
         if said is not None:
             unit = units.unit(" ".join(f'"{word}"' for word in words[said[1] :]))
             if unit is not None:
-                return Answer(text, _latex(Number(said[0])), Number(said[0]), unit)
+                return Answer(text, latex_of(Number(said[0])), Number(said[0]), unit, words=True)
     phrase = " ".join(words).casefold()
     for pattern, sign in _SAME_WORDS:
         if pattern.fullmatch(phrase):
@@ -144,7 +167,7 @@ def _of_words(text: str) -> Answer:
     if len(words) == 1 and len(phrase) == 1:
         return Answer(phrase.upper(), phrase, words=True)
     kind, parts = split(text)
-    if len(parts) > 1 and all(_WORD.search(part) for part in parts):
+    if len(parts) > 1 and all(WORD.search(part) for part in parts):
         return Answer(text, kind=kind, members=tuple(read(part) for part in parts), words=True)
     return Answer(text, words=True)
 
@@ -175,6 +198,9 @@ def _structured(text: str) -> Answer:
         return _listed(text, kind, parts)
     if "=" in text and "\\begin" not in text:
         return _equation(text)
+    if column := _COLUMN.fullmatch(text):
+        entries = tuple(read(entry.strip()) for entry in column[1].split("\\\\") if entry.strip())
+        return Answer(text, text, kind="()", members=entries if len(entries) > 1 else ())
     for left, right in _BRACKETS:
         if text.startswith(left) and text.endswith(right) and encloses(text, len(left), len(right)):
             return _bracketed(text, left, right)
@@ -253,7 +279,7 @@ def _equation(text: str) -> Answer:
         return Answer(text) if sides[0] or len(sides) != 2 else _structured(sides[1])
     if _RELATION.search(text):
         return _one(text)
-    if any(_WORD.search(side) for side in sides[1:-1]):
+    if any(WORD.search(side) for side in sides[1:-1]):
         return Answer(text)
     first, last = sides[0], sides[-1]
     value = _structured(last)
@@ -271,13 +297,13 @@ def _equation(text: str) -> Answer:
 
 def _named(left: str) -> str:
     """The name of a value; words ("Area") name nothing that could be compared."""
-    return "" if _WORD.search(left) else left.replace(" ", "")
+    return "" if WORD.search(left) else left.replace(" ", "")
 
 
 def _quantity(left: str, value: Number) -> bool:
     """Whether the left side of `left = number` may be what was asked for (a+b, 3+4), and is not to be solved (2x)."""
     letters = set(re.findall(r"(?<![\\A-Za-z])[A-Za-z]", re.sub(r"_\{?\w+\}?", "", left)))
-    if _WORD.search(left):
+    if WORD.search(left):
         return units.unit(re.sub(r"[\d\W_]+", " ", left)) is not None and not letters
     return not letters or (len(letters) > 1 and value.value != 0) or not re.search(r"\d", left)
 
@@ -305,7 +331,7 @@ def _one(text: str) -> Answer:
         if value is None:
             return Answer(text)
         total, tail = Number(value.value * scaled[0]), units.unit(scaled[1])
-        return Answer(text) if tail is None else Answer(text, _latex(total), total, _joined(unit, tail))
+        return Answer(text) if tail is None else Answer(text, latex_of(total), total, _joined(unit, tail))
     tail = units.unit(ending)
     return Answer(text) if tail is None else _valued(text, body, _joined(unit, tail))
 
@@ -321,18 +347,20 @@ def _joined(one: Unit, other: Unit) -> Unit:
 def _number_words(text: str, body: str) -> Answer:
     """Words that say a number, then its unit: "twenty" "cents"."""
     match = re.match(r'(?:"[^"]*"[\s-]*)+', body)
-    words = _WORD.findall(match[0]) if match and match.end() == len(body) else []
+    words = WORD.findall(match[0]) if match and match.end() == len(body) else []
     said = units.spoken(words)
     if said is None:
         return Answer(text)
     tail = units.unit(" ".join(f'"{word}"' for word in words[said[1] :]))
-    return Answer(text) if tail is None else Answer(text, _latex(Number(said[0])), Number(said[0]), tail)
+    return Answer(text) if tail is None else Answer(text, latex_of(Number(said[0])), Number(said[0]), tail)
 
 
 def _ending(body: str) -> tuple[str, str | None]:
     """(what is counted, the words and unit signs after it); None where words stand inside."""
     quote = body.find('"')
     head, tail = (body, "") if quote < 0 else (body[:quote], body[quote:])
+    if head[-1:].isdigit() and tail == '"K"':
+        return body, None
     if '"' in tail and re.search(r"(?<![\^{-])\d", re.sub(r"\^\s*\{?-?\d\}?", "", tail)):
         return body, None
     head = head.rstrip()
@@ -362,7 +390,7 @@ def _valued(text: str, body: str, unit: Unit) -> Answer:
     """A number or an expression, with the unit that was named."""
     value = number(body)
     if value is not None:
-        return Answer(text, _latex(value), value, unit)
+        return Answer(text, latex_of(value), value, unit)
     ratio = re.fullmatch(r"(\d+)((?:\s*:\s*\d+)+)", body)
     if ratio:
         members = tuple(read(part.strip()) for part in body.split(":"))

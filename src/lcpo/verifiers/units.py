@@ -24,7 +24,7 @@ class Unit:
 NONE = Unit()
 _TOKEN = re.compile(r'"([^"]*)"|\^\s*\{?\s*(-?\d)\s*\}?|(/)|(?:\\cdot|\\times|\\?%|[\s.,()-])|(\^\\circ)|([A-Za-z]+)')
 _FILLERS = (
-    "the a an of in on at is are was were it its each apiece every per total all answer solution respectively "
+    "the a an of in on at is are was were it its each apiece every per total all answer solution respectively only "
     "and exactly approximately about approx roughly verified"
 )
 _FILLER = frozenset(_FILLERS.split())
@@ -37,7 +37,7 @@ _RAISED = {"squared": "^1", "cubed": "^2"}
 def unit(phrase: str) -> Unit | None:
     """The unit that a phrase (see normalise.clean) names; None where it says more than a unit or is no phrase."""
     tokens = _tokens(phrase)
-    if tokens is None:
+    if tokens is None or tokens in (["upward"], ["upwards"]):
         return None
     powers: dict[str, int] = {}
     size, sign, ahead, last, sides = Fraction(1), 1, 1, "", set()

@@ -17,7 +17,9 @@ _PARTS = "third fourth fifth sixth seventh eighth ninth tenth"
 CARDINAL = {word: i for i, word in enumerate(_SMALL.split())} | {w: 10 * i for i, w in enumerate(_TENS.split(), 2)}
 SCALE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 SCALE |= {"lakh": 10**5, "crore": 10**7, "dozen": 12}
-PART = {"half": 2, "halve": 2, "hundredth": 100, "thousandth": 1000} | {w: i for i, w in enumerate(_PARTS.split(), 3)}
+PART = {"half": 2, "halve": 2, "quarter": 4, "hundredth": 100, "thousandth": 1000} | {
+    w: i for i, w in enumerate(_PARTS.split(), 3)
+}
 
 _MORE = (
     # negations and hedges
@@ -32,7 +34,7 @@ _MORE = (
     "squared cubed factorial root double doubled triple tripled halved twice thrice quadruple fold reciprocal inverse "
     "negative opposite power base log "
     # conditions
-    "if when whenever where for since because as while given provided assuming only "
+    "if when whenever where for since because as while given provided assuming "
     # numbers and their like
     "couple few several some many any score scores gross quarter quarters before after ago r"
 )
@@ -68,11 +70,15 @@ LAST_SIDES = frozenset({"left", "right", "fast", "slow", "fall", "drop", "rise"}
 
 _ABOUT = (
     "about approximately approx roughly around circa exactly precisely is are was equals equal it the a an of so thus "
-    "hence therefore final answer result value total sum correct verified rounded solution just then we get have "
-    "total"
+    "hence therefore final answer result value total sum correct verified rounded solution just only "
+    "then we get have point points coordinates interval set vector matrix line equation solutions answers number"
 )
 ABOUT = frozenset(_ABOUT.split())
 """Words before a number, or in brackets after it, that leave it what it is."""
+
+_DENIED = "not no never neither nor except excluding than without but if unless least most false wrong incorrect half"
+DENIED = frozenset(_DENIED.split())
+"""Words that make of "... is 5" something else than a label before a 5."""
 
 _UNITS = """
 meter m metre meters metres = length 1
