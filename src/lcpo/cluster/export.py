@@ -4,7 +4,6 @@ A row is what the paper's data script wrote (prompt, ability, reward_model.groun
 with the budget said as kind and tokens instead of one signed number.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from lcpo.budgets import render
 from lcpo.errors import ConfigError, TaskError
+from lcpo.measure.files import sha256
 from lcpo.recipes.recipe import Recipe
 from lcpo.tasks import Task
 from lcpo.train.data import load, longest_budget, user_message
@@ -50,7 +50,7 @@ def export(recipe: Recipe, folder: Path) -> Exported:
     paths = {"train": folder / "train.parquet", "validation": folder / "validation.parquet"}
     for name, rows in (("train", train), ("validation", validation or train[:1])):
         write(paths[name], rows)
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths.values()}
+    hashes = {path.name: sha256(path) for path in paths.values()}
     return Exported(
         paths["train"], paths["validation"], len(train), task, {**loaded.sha256, **hashes}, str(loaded.dropped)
     )

@@ -150,7 +150,7 @@ class LocalEngine(Engine):
         if room and len(before) + request.max_tokens > room:
             raise EngineError(
                 f"{self.name} has a context of {room} tokens; a prompt of {len(before)} and a limit of"
-                f" {request.max_tokens} do not fit: lower the generation cap"
+                f" {request.max_tokens} do not fit: give a generation cap (--cap) of at most {room - len(before)}"
             )
         known = {text: ids_of(self.tokenizer, text) for text in request.stop}
         single = {ids[0] for ids in known.values() if len(ids) == 1}

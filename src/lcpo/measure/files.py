@@ -126,6 +126,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "")
     return found
 
 
+def sha256(path: Path) -> str:
+    """The hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def model_sha256(folder: Path) -> str:
     """What tells a model folder from others: a hash of its files, of large ones of their size and some blocks.
 

@@ -77,6 +77,7 @@ def plan(name: str, recipe: Recipe, run: Path) -> Plan:
     from accelerate import PartialState
 
     from lcpo.train.settings import settings, steps_of
+    from lcpo.train.supervised import read_records
 
     base = resolve(recipe.model)
     if base.kind == "server":
@@ -84,6 +85,8 @@ def plan(name: str, recipe: Recipe, run: Path) -> Plan:
     policy.lora(recipe)
     args = settings(recipe, run, PartialState(cpu=bool(recipe.trl.get("use_cpu")) or None).num_processes)
     _refuse_sharded(recipe)
+    if recipe.supervised is not None:
+        read_records(recipe.supervised.data)
     task, loaded = data.load(recipe.task, recipe.seed)
     loaded = data.fitting(loaded, recipe, base.path, args.max_completion_length or 0)
     steps, visits = steps_of(recipe, len(loaded.problems))
@@ -332,12 +335,14 @@ def same_recipe(run: Path, recipe: Recipe, resume: bool) -> None:
 def _write_start(made: Plan) -> None:
     """The manifest of a run that begins; of one that goes on, the check that its inputs are the same."""
     path = made.run / "manifest.json"
-    found = {
+    found: Record = {
         "task": made.task.name,
         "problems": len(made.loaded.problems),
         "dropped": made.loaded.dropped.counts,
         "sha256": dict(made.loaded.sha256),
     }
+    if made.recipe.supervised is not None:
+        found["supervised"] = {source: files.sha256(Path(source)) for source in made.recipe.supervised.data}
     folder = Path(made.base)
     model = {"source": made.recipe.model, "sha256": files.model_sha256(folder) if folder.is_dir() else None}
     if path.exists():

@@ -220,14 +220,7 @@ def supervised(stage: Stage, table: SupervisedTable) -> dict[str, Any]:
 
 def read_rows(sources: Sequence[str], stage: Stage) -> tuple[list[Row], Dropped]:
     """The rows of JSONL files as ids, EOS after each response; those that are empty or do not fit are left out."""
-    records = []
-    for source in sources:
-        try:
-            lines = Path(source).read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise TaskError(f"cannot read {source}: {error.strerror}; give JSONL files in supervised.data") from None
-        for number, line in enumerate(lines, 1):
-            records.append(_record(line, f"{source}, line {number}"))
+    records = read_records(sources)
     prompts = encode(stage.tokenizer, [prompt for prompt, _ in records])
     responses = stage.tokenizer([text for _, text in records], add_special_tokens=False)["input_ids"]
     room = getattr(stage.model.config, "max_position_embeddings", None) or 2**31
@@ -241,6 +234,18 @@ def read_rows(sources: Sequence[str], stage: Stage) -> tuple[list[Row], Dropped]
     if not rows:
         raise TaskError(f"supervised.data has no rows (left out: {Dropped(left)})")
     return rows, Dropped(left)
+
+
+def read_records(sources: Sequence[str]) -> list[tuple[Any, str]]:
+    """(prompt, response) of every line of JSONL files. Raises TaskError naming the line that is something else."""
+    records = []
+    for source in sources:
+        try:
+            lines = Path(source).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise TaskError(f"cannot read {source}: {error}; give JSONL files in supervised.data") from None
+        records += [_record(line, f"{source}, line {number}") for number, line in enumerate(lines, 1)]
+    return records
 
 
 def _record(line: str, where: str) -> tuple[Any, str]:
@@ -269,7 +274,7 @@ def learn(
         recent.extend(kept)
     stage.show.phase(phase, steps, start)
     gpu = model.device.type == "cuda"
-    tokens = table.micro_tokens or (min(16_384, 2**30 // model.config.vocab_size) if gpu else 1024)
+    tokens = table.micro_tokens or (min(16_384, 2**30 // model.config.get_text_config().vocab_size) if gpu else 1024)
     bf16 = gpu if table.bf16 is None else table.bf16
     if stage.args.gradient_checkpointing:
         model.enable_input_require_grads()
