@@ -3,7 +3,7 @@
     python benchmarks/engine.py                     CPU: the shipped tiny-exact, lengths 12-96 as asked
     python benchmarks/engine.py --gpu               a GPU: random weights of 135M and 1.5B shapes, bf16
     python benchmarks/engine.py --gpu --profile     the kernels of some decoding steps as well
-    python benchmarks/engine.py --gpu --eager       the loop without CUDA graphs as well
+    python benchmarks/engine.py --gpu --eager       the loop without CUDA graphs
 
 Only tokens that a request wanted count, for both; `generate` decodes every row to the longest. On a CPU the rate is
 per CPU second, the best of three alternating runs. On a GPU it is per second, and the share of the bandwidth compares
@@ -13,7 +13,7 @@ reading all weights and the keys and values of the running rows once per step wi
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,12 @@ class Shape:
     feed: int
     vocabulary: int
     rows: tuple[int, ...]
+    even: int
 
 
 SHAPES = {
-    "135M": Shape(30, 576, 9, 3, 64, 1536, 49_152, (1, 8, 32, 256, 768)),
-    "1.5B": Shape(28, 1536, 12, 2, 128, 8960, 151_936, (1, 8, 64)),
+    "135M": Shape(30, 576, 9, 3, 64, 1536, 49_152, (1, 8, 32, 256, 768), 256),
+    "1.5B": Shape(28, 1536, 12, 2, 128, 8960, 151_936, (1, 8, 64), 512),
 }
 
 
@@ -120,55 +121,62 @@ def model_of(shape: Shape) -> Any:
     return model
 
 
-def on_gpu(name: str, shape: Shape, tokenizer: Any, rows: Sequence[int], asked: Any) -> list[dict[str, Any]]:
-    """Random weights, prompts of 48-80 tokens, 16-256 tokens wanted."""
-    model = model_of(shape)
-    bandwidth = next((v for k, v in BANDWIDTH.items() if k in torch.cuda.get_device_name()), None)
-    weights = sum(parameter.numel() for parameter in model.parameters()) * 2
-    table = []
-    for graphs in (False, True) if asked.eager else (True,):
-        engine = LocalEngine(model, tokenizer, graphs=graphs)
-        engine.eos = frozenset()
-        for count in rows or shape.rows:
+def on_gpu(name: str, tokenizer: Any, rows: Sequence[int], asked: Any) -> Iterator[dict[str, Any]]:
+    """Random weights, prompts of 48-80 tokens; 16-256 tokens wanted (mixed), or as many for all (even)."""
+    shape, model = SHAPES[name], model_of(SHAPES[name])
+    engine = LocalEngine(model, tokenizer, graphs=not asked.eager)
+    engine.eos = frozenset()
+    for count in rows or shape.rows:
+        for lengths in ("even", "mixed"):
             rng = np.random.default_rng(count)
             wanted = np.exp(rng.uniform(np.log(16), np.log(256), count)).astype(int)
+            wanted = np.full(count, shape.even) if lengths == "even" else wanted
             prompts = [tuple(rng.integers(10, 1000, rng.integers(48, 80)).tolist()) for _ in range(count)]
             requests = [
                 Request(Segment(prompt, ""), int(cap), seed=i)
                 for i, (prompt, cap) in enumerate(zip(prompts, wanted, strict=True))
             ]
-
-            def ours(requests: Any = requests, engine: Any = engine) -> int:
-                tokens = sum(len(row.written.ids or ()) for row in engine.generate(requests))
-                torch.cuda.synchronize()
-                return tokens
-
-            def theirs(prompts: Any = prompts, wanted: Any = wanted) -> int:
-                generate(model, None, prompts, int(wanted.max()))
-                torch.cuda.synchronize()
-                return int(wanted.sum())
-
-            first = best(ours, time.perf_counter, 1)
-            rate = best(ours, time.perf_counter, 2)
-            line: dict[str, Any] = {"shape": name, "rows": count, "graphs": graphs, "lcpo": rate, "first": first}
-            steps = int(wanted.max())
-            seconds = wanted.sum() / rate
-            line |= {"ms_per_step": 1000 * seconds / steps, "tokens": int(wanted.sum()), "steps": steps}
-            held = sum(2 * 2 * shape.layers * shape.key_heads * shape.head * (64 + w / 2) * w for w in wanted)
-            line["bandwidth_share"] = (weights * steps + held) / seconds / bandwidth if bandwidth else None
-            if graphs:
-                best(theirs, time.perf_counter, 1)
-                line["generate"] = best(theirs, time.perf_counter, 1)
+            first, rate = (tokens_per_second(engine, requests) for _ in range(2))
+            line = {"shape": name, "rows": count, "lengths": lengths, "graphs": not asked.eager, "first": first}
+            line |= {"lcpo": rate, **shares(shape, model, wanted, rate)}
+            if lengths == "mixed":
+                line["generate"] = generated_per_second(model, prompts, wanted)
                 line["ratio"] = rate / line["generate"]
-            table.append(line)
-            print(json.dumps(line), flush=True)
-            if asked.profile and count == (rows or shape.rows)[-1]:
-                few = [replace(request, max_tokens=min(16, request.max_tokens)) for request in requests]
+            yield line
+            if asked.profile and lengths == "even" and count == (rows or shape.rows)[-1]:
+                few = [replace(request, max_tokens=16) for request in requests]
                 engine.generate(few)
-                print(kernels(lambda few=few, engine=engine: len(engine.generate(few))), flush=True)
-        del engine
-        torch.cuda.empty_cache()
-    return table
+                print(kernels(lambda few=few: len(engine.generate(few))), flush=True)
+
+
+def tokens_per_second(engine: LocalEngine, requests: Sequence[Request]) -> float:
+    """The rate of our loop."""
+    begun = time.perf_counter()
+    tokens = sum(len(generation.written.ids or ()) for generation in engine.generate(requests))
+    torch.cuda.synchronize()
+    return tokens / (time.perf_counter() - begun)
+
+
+def generated_per_second(model: Any, prompts: Sequence[Sequence[int]], wanted: Any) -> float:
+    """The rate of transformers' loop, which decodes all rows to the longest; only what was wanted counts."""
+    generate(model, None, prompts, 4)
+    torch.cuda.synchronize()
+    begun = time.perf_counter()
+    generate(model, None, prompts, int(wanted.max()))
+    torch.cuda.synchronize()
+    return float(wanted.sum() / (time.perf_counter() - begun))
+
+
+def shares(shape: Shape, model: Any, wanted: Any, rate: float) -> dict[str, Any]:
+    """Milliseconds per decoding step, and the share of the card's bandwidth."""
+    bandwidth = next((v for k, v in BANDWIDTH.items() if k in torch.cuda.get_device_name()), None)
+    steps, seconds = int(wanted.max()), float(wanted.sum() / rate)
+    weights = sum(parameter.numel() for parameter in model.parameters()) * 2 * steps
+    held = sum(2 * 2 * shape.layers * shape.key_heads * shape.head * (64 + w / 2) * w for w in wanted)
+    return {
+        "ms_per_step": 1000 * seconds / steps,
+        "bandwidth_share": float(weights + held) / seconds / bandwidth if bandwidth else None,
+    }
 
 
 def kernels(work: Callable[[], int]) -> str:
@@ -193,12 +201,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
+    table = []
     if asked.gpu:
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(SHIPPED["tiny-exact"])
-        names = asked.shape or list(SHAPES)
-        table = [line for name in names for line in on_gpu(name, SHAPES[name], tokenizer, asked.rows, asked)]
+        for name in asked.shape or list(SHAPES):
+            for line in on_gpu(name, tokenizer, asked.rows, asked):
+                print(json.dumps(line), flush=True)
+                table.append(line)
     else:
         table = on_cpu(asked.rows or [1, 8, 32, 256], asked.runs)
     card = torch.cuda.get_device_name() if asked.gpu else "cpu"
