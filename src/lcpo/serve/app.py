@@ -2,14 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Send
+from starlette.types import Scope as ScopeType
 
 from lcpo.serve.bodies import (
     ChatBody,
@@ -21,7 +24,9 @@ from lcpo.serve.bodies import (
     messages_call,
     responses_call,
 )
-from lcpo.serve.calls import ApiError, Backend, Call, Outcome
+from lcpo.serve.calls import ApiError, Backend, Call, Outcome, Piece
+from lcpo.serve.guard import LOOPBACK, Guard, Rules
+from lcpo.serve.ledger import Key, Ledger, Reservation, reserve_for_key
 from lcpo.serve.metrics import Metrics
 from lcpo.serve.plan import Served
 from lcpo.serve.wire_messages import MessagesWire
@@ -29,15 +34,31 @@ from lcpo.serve.wire_responses import ResponsesWire
 from lcpo.serve.wires import ChatWire, CompletionWire, Wire, headers
 
 T = TypeVar("T")
+UNLIMITED = Key(b"", None)
+LEAST_TASK = 8
+"""Tokens that a conversation must have left for another call."""
 
 
 class Server:
-    """What the routes share. models: by name. deadline: seconds that a response may take. queue: requests at once."""
+    """What the routes share.
+
+    models: by name. deadline: seconds that a response may take. queue: requests at once. rules: who may ask. keys: what
+    they may use, by name; ledger: what they have used.
+    """
 
     def __init__(
-        self, backend: Backend, models: Mapping[str, Served], *, deadline: float = 600.0, queue: int = 1024
+        self,
+        backend: Backend,
+        models: Mapping[str, Served],
+        *,
+        deadline: float = 600.0,
+        queue: int = 1024,
+        rules: Rules | None = None,
+        keys: Mapping[str, Key] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.backend, self.models, self.deadline, self.queue = backend, models, deadline, queue
+        self.rules, self.keys, self.ledger = rules or Rules(hosts=LOOPBACK), keys or {}, ledger or Ledger()
         self.running = 0
         means = {name: served.curve.unbudgeted for name, served in models.items() if served.curve}
         self.metrics = Metrics({name: mean for name, mean in means.items() if mean is not None})
@@ -46,26 +67,51 @@ class Server:
         self, request: Request, call: Call, stream: bool, wire: type[Wire], include_usage: bool = False
     ) -> Response:
         """The response to a call, as one document or as events."""
-        plan = self.backend.plan(call)
         if self.running >= self.queue:
             raise ApiError("the queue is full; try again later", status=503, headers={"Retry-After": "1"})
+        key = getattr(request.state, "key", None)
+        call, account, total = self._conversation(call, key)
+        plan = self.backend.plan(call)
         written = wire(call, plan, include_usage)
+        reserved = []
+        if key is not None:
+            reserved.append(reserve_for_key(self.ledger, key, self.keys.get(key, UNLIMITED), plan.limit))
+        if account is not None and (taken := self.ledger.reserve(account, "", plan.limit, total)) is not None:
+            reserved.append(taken)
         if stream:
             told = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers(plan)}
-            return StreamingResponse(self._events(written), media_type="text/event-stream", headers=told)
-        outcome = await unless_gone(request, self._collect(written))
+            return EventResponse(self._events(written, reserved), headers=told)
+        outcome = await unless_gone(request, self._collect(written, reserved))
         return JSONResponse(written.whole(outcome), headers=headers(plan, outcome))
 
-    async def _pieces(self, wire: Wire) -> AsyncGenerator[Any, None]:
-        """The backend's pieces, within the deadline; counted when they are over."""
+    def _conversation(self, call: Call, key: str | None) -> tuple[Call, str | None, int | None]:
+        """The call with what is left of the budget that its conversation shares, and whose account that is."""
+        asked = call.asked
+        if asked.conversation is None or asked.task is None:
+            return call, None, None
+        account = f"conversation:{key or ''}:{asked.conversation}"
+        left = asked.task - self.ledger.used(account, "")
+        if left < LEAST_TASK:
+            raise ApiError(f"the conversation has used its {asked.task} tokens", "output_config.task_budget")
+        return replace(call, asked=replace(asked, task=left)), account, asked.task
+
+    async def _pieces(self, wire: Wire, reserved: Sequence[Reservation]) -> AsyncGenerator[Any, None]:
+        """The backend's pieces, within the deadline; counted when they are over, whichever way that is.
+
+        A response that breaks off is charged what it had, and all that was reserved where nobody counts tokens.
+        """
         self.running += 1
         self.metrics.running.set(self.running)
         model, began, first, status = wire.call.model, time.monotonic(), 0.0, "cancelled"
+        used: int | None = 0
         try:
             async with asyncio.timeout(self.deadline), aclosing(self.backend.run(wire.call, wire.plan)) as pieces:
                 async for piece in pieces:
                     first = first or time.monotonic() - began
-                    if isinstance(piece, Outcome):
+                    if isinstance(piece, Piece):
+                        used = None if used is None or not piece.ids else used + len(piece.ids)
+                    else:
+                        used = piece.tokens
                         self.metrics.record(model, wire.plan, piece, time.monotonic() - began, first)
                         status = ""
                     yield piece
@@ -78,22 +124,24 @@ class Server:
         finally:
             if status:
                 self.metrics.requests.labels(model, status).inc()
+            for reservation in reserved:
+                self.ledger.settle(reservation, reservation.tokens if used is None else used)
             self.running -= 1
             self.metrics.running.set(self.running)
 
-    async def _collect(self, wire: Wire) -> Outcome:
-        async with aclosing(self._pieces(wire)) as pieces:
+    async def _collect(self, wire: Wire, reserved: Sequence[Reservation]) -> Outcome:
+        async with aclosing(self._pieces(wire, reserved)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Outcome):
                     return piece
                 wire.add(piece)
         raise AssertionError("a response ends with an outcome")
 
-    async def _events(self, wire: Wire) -> AsyncGenerator[bytes, None]:
-        for data in wire.begin():
-            yield data
+    async def _events(self, wire: Wire, reserved: Sequence[Reservation]) -> AsyncGenerator[bytes, None]:
         try:
-            async with aclosing(self._pieces(wire)) as pieces:
+            async with aclosing(self._pieces(wire, reserved)) as pieces:
+                for data in wire.begin():
+                    yield data
                 async for piece in pieces:
                     if isinstance(piece, Outcome):
                         for data in wire.end(piece):
@@ -104,15 +152,49 @@ class Server:
             yield wire.error(error)
 
 
+class EventResponse(Response):
+    """Server-sent events. A client that hangs up ends them."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> None:
+        super().__init__(None, headers=dict(headers))
+        del self.headers["content-length"]
+        self.events = events
+
+    async def __call__(self, scope: ScopeType, receive: Receive, send: Send) -> None:
+        """Sends them all."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+
+        async def send_all() -> None:
+            async with aclosing(self.events) as events:
+                async for data in events:
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+        sending = asyncio.ensure_future(send_all())
+        watch = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait({sending, watch}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watch.cancel()
+            if not sending.done():
+                sending.cancel()
+            await asyncio.wait({sending})
+        if not sending.cancelled():
+            sending.result()
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     """What the work returns; it is cancelled where the client hangs up before."""
     task = asyncio.ensure_future(work)
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    watch = asyncio.ensure_future(gone())
+    watch = asyncio.ensure_future(_gone(request.receive))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -131,8 +213,10 @@ def make_app(server: Server) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         yield
         await server.backend.close()
+        server.ledger.close()
 
     app = FastAPI(title="lcpo serve", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, rules=server.rules)
     _errors(app)
 
     @app.get("/health")

@@ -63,16 +63,11 @@ def make_plan(
     wording = served.wording
     written = parse(last)[1]
     if written.kind != "none":
-        if asked.tokens is not None and asked.tokens != written.tokens and asked.by != "default":
-            raise ApiError(
-                f"the message asks for {written.tokens} tokens and {asked.by} for {asked.tokens}; leave out one",
-                asked.by,
-            )
-        if asked.tokens is None or asked.by == "default":
-            asked = replace(
-                asked, tokens=written.tokens, by="message", scope=written.scope, mode=asked.mode or "sentence"
-            )
-        wording = None
+        asked, wording = _in_message(asked, written), None
+    if asked.task is not None:
+        max_tokens = asked.task if max_tokens is None else min(asked.task, max_tokens)
+        if asked.tokens is None:
+            asked = replace(asked, tokens=asked.task, by="output_config.task_budget", scope="response", mode="wall")
     mode: Mode = asked.mode or served.mode or ("both" if wording or written.kind != "none" else "wall")
     most = room if room is not None else 2**31
     if asked.tokens is None:
@@ -111,6 +106,18 @@ def _chosen(asked: Asked, served: Served) -> tuple[Asked, list[str]]:
     if asked.tokens is None and asked.by is None and served.default is not None:
         return replace(asked, tokens=served.default, by="default"), warnings
     return asked, warnings
+
+
+def _in_message(asked: Asked, written: Budget) -> Asked:
+    """The request with the budget that stands in the message already. Raises ApiError where another is asked for."""
+    if asked.tokens is None or asked.by == "default":
+        mode = asked.mode or "sentence"
+        return replace(asked, tokens=written.tokens, by="message", scope=written.scope, mode=mode)
+    if asked.tokens != written.tokens:
+        raise ApiError(
+            f"the message asks for {written.tokens} tokens and {asked.by} for {asked.tokens}; leave out one", asked.by
+        )
+    return asked
 
 
 def _sentence(

@@ -1,6 +1,11 @@
 """Starts a server: loads the model, opens the port, says where it is."""
 
+import os
+import re
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -9,19 +14,77 @@ import uvicorn
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, EngineError, MissingExtra
 from lcpo.serve.app import Server, make_app
+from lcpo.serve.curve import read_curve
+from lcpo.serve.guard import LOOPBACK, Rules, read_secret, sha256
+from lcpo.serve.ledger import Key, Ledger, read_keys
 from lcpo.serve.local import LocalBackend
 from lcpo.serve.plan import Served, levels
 from lcpo.types import Kind
 
 
-def serve(model: str, *, host: str, port: int, name: str | None = None) -> None:
+@dataclass(frozen=True)
+class Options:
+    """What the command line says of the server; None where it says nothing."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    name: str | None = None
+    api_key: str | None = None
+    keys: Path | None = None
+    allow_host: tuple[str, ...] = ()
+    effort: tuple[str, ...] = ()
+    default_budget: int | None = None
+    mode: str | None = None
+    auto: Path | None = None
+    target: float | None = None
+    deadline: float = 600.0
+    queue: int = 1024
+
+
+def serve(model: str, options: Options) -> None:
     """Serves until it is interrupted. Raises LcpoError."""
-    backend = local_backend(model, name)
-    app = make_app(Server(backend, {backend.served.name: backend.served}))
-    listening = listen(host, port)
-    click.echo(f"lcpo: {backend.served.name} at http://{host}:{listening.getsockname()[1]}/v1", err=True)
+    keys, rules = _access(options)
+    backend = local_backend(model, options.name, **_operator(options))
+    ledger = Ledger(str(options.keys.with_suffix(".sqlite")) if options.keys else ":memory:")
+    models = {backend.served.name: backend.served}
+    limits: dict[str, Any] = {"deadline": options.deadline, "queue": options.queue}
+    app = make_app(Server(backend, models, rules=rules, keys=keys, ledger=ledger, **limits))
+    listening = listen(options.host, options.port)
+    click.echo(f"lcpo: {backend.served.name} at http://{options.host}:{listening.getsockname()[1]}/v1", err=True)
     config = uvicorn.Config(app, log_level="warning", loop="uvloop", http="httptools", timeout_graceful_shutdown=5)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _access(options: Options) -> tuple[Mapping[str, Key], Rules]:
+    """Keys and rules. Raises ConfigError for an address that others reach and no key."""
+    keys = dict(read_keys(options.keys)) if options.keys else {}
+    if options.api_key:
+        secret = read_secret(options.api_key, "--api-key", os.environ)
+        keys["admin"] = Key(sha256(secret.encode()), None)
+    local = options.host in LOOPBACK or options.host.startswith("127.")
+    if not local and not keys:
+        raise ConfigError(f"--host {options.host} can be reached by others; give --api-key @FILE or --keys FILE")
+    hosts = LOOPBACK | {options.host} | set(options.allow_host) if local else frozenset(options.allow_host)
+    return keys, Rules({name: key.sha256 for name, key in keys.items()}, frozenset(hosts))
+
+
+def _operator(options: Options) -> dict[str, Any]:
+    """What the operator sets of a model; `effort` replaces single levels."""
+    effort: dict[str, int | None] = {}
+    for level in options.effort:
+        name, _, number = level.partition("=")
+        if not re.fullmatch(r"-1|\d+", number):
+            raise ConfigError(f"--effort {level}: give LEVEL=TOKENS, for example low=512; -1 is no limit")
+        effort[name] = None if number == "-1" else int(number)
+    if options.target is not None and options.auto is None:
+        raise ConfigError("--target goes with --auto EVALDIR")
+    return {
+        "default": options.default_budget,
+        "mode": options.mode,
+        "effort": effort,
+        "auto": options.auto,
+        "target": options.target,
+    }
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,11 +115,16 @@ def local_backend(model: str, name: str | None = None, **operator: Any) -> Local
 def served_model(source: ModelSource, name: str | None = None, **operator: Any) -> Served:
     """What a model's card or recipe says of its budgets, with what the operator sets."""
     law, measured = source.tables.get("budget") or {}, source.tables.get("evaluate", {})
-    told: dict[str, Any] = {
-        "wording": law.get("template", "l1") if law else None,
-        "kind": cast(Kind, measured.get("kind", "exact")),
-        "effort": levels(tuple(measured.get("budgets", ()))),
-    }
+    set_by_hand = {key: value for key, value in operator.items() if value is not None}
+    effort = {**levels(tuple(measured.get("budgets", ()))), **set_by_hand.pop("effort", {})}
+    folder = set_by_hand.pop("auto", None)
+    curve = read_curve(folder, source.name) if folder is not None else None
     return Served(
-        name or source.name, **{**told, **{key: value for key, value in operator.items() if value is not None}}
+        name or source.name,
+        wording=law.get("template", "l1") if law else None,
+        kind=cast(Kind, measured.get("kind", "exact")),
+        effort=effort,
+        curve=curve,
+        answer=round(curve.answer) if curve is not None and curve.answer is not None else 0,
+        **set_by_hand,
     )
