@@ -278,10 +278,10 @@ def _ticks(axis: Axis, axes: Any, which: str) -> None:
     box, place = axes.bbox, (axes.transScale + axes.transLimits).transform
     length = (box.width if which == "x" else box.height) * 72 / axes.figure.dpi
     shown: list[tuple[float, float]] = []
-    for tick in (tick for tick in ticks if low - 1e-12 <= tick <= high + 1e-12):
+    for tick in sorted((tick for tick in ticks if low - 1e-12 <= tick <= high + 1e-12), reverse=True):
         at = length * place((tick, tick))["xy".index(which)]
         room = 7.5 * len(axis.text(tick)) + 8 if which == "x" else 16
-        if not shown or at - shown[-1][1] >= room:
+        if not shown or shown[-1][1] - at >= room:
             shown.append((tick, at))
     part = getattr(axes, f"{which}axis")
     part.set_minor_locator(NullLocator())
