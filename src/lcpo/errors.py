@@ -6,6 +6,9 @@ Every message says what was given, what is allowed, and what to do.
 import difflib
 from collections.abc import Iterable
 
+MANY = 60
+"""Names beyond which an error does not list them all."""
+
 
 class LcpoError(Exception):
     """Anything that lcpo reports to a person in one line; the command line exits with 1."""
@@ -35,8 +38,9 @@ class MissingExtra(LcpoError):
 
 
 def unknown(what: str, given: str, allowed: Iterable[str]) -> ConfigError:
-    """The error for a name that does not exist: names all that do, and the nearest one first."""
+    """The error for a name that does not exist: names the nearest one, and all that there are unless they are many."""
     names = sorted(allowed)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return ConfigError(f"unknown {what} '{given}'.{hint} Known: {', '.join(names)}.")
+    known = f" Known: {', '.join(names)}." if len(names) <= MANY else ""
+    return ConfigError(f"unknown {what} '{given}'.{hint}{known}")

@@ -50,7 +50,7 @@ def test_epochs_become_steps(recipe: Make) -> None:
         ({"trl": {"max_steps": 0}}, "num_train_epochs"),
         ({"trl": {"num_generations": 4}}, "group.size"),
         ({"trl": {"scale_rewards": "batch"}}, "advantage"),
-        ({"trl": {"learning_rat": 1.0}}, "did you mean 'learning_rate'"),
+        ({"trl": {"learning_rat": 1.0}}, "Did you mean 'learning_rate'"),
         ({"trl": {"learning_rate": "fast"}}, "trl.learning_rate: Input should be a valid number"),
         ({"trl": {"max_steps": 1.5}}, "trl.max_steps"),
         ({"trl": {"generation_kwargs": 3}}, "TRL wants dict | str | None"),

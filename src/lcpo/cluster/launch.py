@@ -103,10 +103,7 @@ def _train(made: Prepared, quiet: bool) -> dict[str, Any]:
     _check(made)
     files.write_text(made.run / "recipe.toml", made.recipe.toml())
     done = latest(made.run)
-    checkpoint.cut_back(made.run / "metrics.jsonl", done)
-    for path in (made.run / "rollouts").glob("step-*.jsonl"):
-        if int(path.stem.removeprefix("step-")) > done:
-            path.unlink()
+    checkpoint.cut_back(made.run, done)
     record = _start(made, keep=done > 0)
     before = time.perf_counter()
     if done < made.steps:

@@ -64,12 +64,15 @@ def rotate(run: Path, keep: int) -> None:
         shutil.rmtree(path)
 
 
-def cut_back(path: Path, step: int) -> list[dict[str, Any]]:
-    """Drops the lines of a JSONL file beyond `step`, and a last one that was half written; returns what stays."""
-    if not path.exists():
-        return []
+def cut_back(run: Path, step: int) -> list[dict[str, Any]]:
+    """Drops metrics and rollouts beyond `step`, and a line that was half written; returns the metrics that stay."""
+    path = run / "metrics.jsonl"
     kept = [record for record in files.read_lines(path) if int(record["step"]) <= step]
-    files.write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+    if path.exists():
+        files.write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+    for sample in (run / "rollouts").glob("step-*.jsonl"):
+        if int(sample.stem.removeprefix("step-")) > step:
+            sample.unlink()
     return kept
 
 

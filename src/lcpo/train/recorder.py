@@ -32,10 +32,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, run: Path, trainer: Any, log: LogTable, resumed: int, show: Progress) -> None:
         self.run, self.trainer, self.log, self.show = run, trainer, log, show
-        kept = cut_back(run / "metrics.jsonl", resumed)
-        for path in (run / "rollouts").glob("step-*.jsonl"):
-            if int(path.stem.removeprefix("step-")) > resumed:
-                path.unlink()
+        kept = cut_back(run, resumed)
         self.before = float(kept[-1]["seconds"]) if kept else 0.0
         trainer.tokens = int(kept[-1]["tokens"]) if kept else 0
         self.recent: deque[float] = deque(maxlen=10)

@@ -1,8 +1,6 @@
 """A recipe as TRL settings: what a machine implies is filled in, and what makes no sense is refused in one line."""
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -10,7 +8,7 @@ import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from trl import GRPOConfig
 
-from lcpo.errors import ConfigError
+from lcpo.errors import ConfigError, unknown
 from lcpo.recipes.recipe import Recipe, check_budgets
 
 OURS = {
@@ -59,7 +57,7 @@ def settings(recipe: Recipe, out: Path, world: int = 1) -> GRPOConfig:
         if key in OURS:
             raise ConfigError(f"trl.{key} is set by {OURS[key]} in a recipe; set that instead")
         if key not in names:
-            raise _unknown_key("trl", key, names)
+            raise unknown("key in [trl], which goes to trl.GRPOConfig:", key, names)
         _check_type(key, recipe.trl[key])
     table = DEFAULTS | _machine(recipe) | _batches(recipe, world) | recipe.trl
     table |= {"output_dir": str(out), "seed": recipe.seed}
@@ -82,13 +80,6 @@ def _check_type(key: str, value: Any) -> None:
 
 def _type_name(wanted: Any) -> str:
     return wanted.__name__ if isinstance(wanted, type) else str(wanted).replace("typing.", "")
-
-
-def _unknown_key(table: str, key: str, names: Iterable[str]) -> ConfigError:
-    """The error for a key that another library's config does not have; names the nearest ones, not all hundreds."""
-    near = difflib.get_close_matches(key, sorted(names), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else "see that class for what there is."
-    return ConfigError(f"unknown key '{key}' in [{table}], which goes to trl.GRPOConfig; {hint}")
 
 
 def _machine(recipe: Recipe) -> dict[str, Any]:
