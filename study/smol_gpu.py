@@ -6,7 +6,7 @@
 
 What follows the options are overrides of the recipe. After --seconds training is asked to end, and what it has is
 evaluated. DIR gets results.tar.gz (every results.json, metrics, manifest and recipe; again after every evaluation) and
-the adapters of the supervised stage and of the whole run in bf16, in pieces of at most 15 MB.
+the adapter after each stage in bf16, in pieces of at most 15 MB.
 """
 
 import argparse
@@ -85,8 +85,9 @@ def adapters(out: Path) -> None:
     import torch
     from safetensors.torch import load_file, save
 
-    for name, folder in (("smol", RUN / "stages" / "supervised"), ("smol-exact", RUN / "adapter")):
-        file = ROOT / folder / "adapter_model.safetensors"
+    folders = {"smol": "stages/supervised", "smol-hindsight": "stages/hindsight", "smol-exact": "adapter"}
+    for name, folder in folders.items():
+        file = ROOT / RUN / folder / "adapter_model.safetensors"
         if not file.exists():
             continue
         data = save({key: value.to(torch.bfloat16) for key, value in load_file(file).items()})
