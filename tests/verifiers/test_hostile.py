@@ -8,8 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lcpo.verifiers import grade
+from lcpo.types import Grade
+from lcpo.verifiers import grade, math
+from lcpo.verifiers.pool import Job
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +86,24 @@ def test_a_long_gold_still_equals_itself() -> None:
     gold = "+".join(f"x_{{{i}}}" for i in range(60))
     assert len(gold) > 200
     assert grade(f"\\boxed{{{gold}}}", gold).correct
+
+
+SYMBOLS = (
+    r"1 2 9 0 . , + - * / ^ _ = < ( ) [ ] { } | ! % $ x i e : ; ' ? ~ & \\ \{ \} √ ² ½ € ° … ≤ \frac \sqrt \pi \infty "
+    r"\cup \pm \text{ \mathrm{ \circ \ne \boxed{ \overline{ \begin{pmatrix} \end{pmatrix} \approx and or hours in cm^2 "
+    'million dozen negative half not base percent R for all where is to am N "'
+)
+
+
+@given(
+    st.lists(st.sampled_from(SYMBOLS.split()), max_size=25),
+    st.sampled_from(["", " "]),
+    st.sampled_from(["7", "x+1", "(1,2]", "\\pi", "3 \\text{ cm}", "\\text{Ann}", "y=2x", "1:2"]),
+)
+@settings(max_examples=1500, deadline=None)
+def test_no_text_raises_and_none_takes_long(parts: list[str], joint: str, gold: str) -> None:
+    answer = joint.join(parts)
+    for text, golds in ((f"\\boxed{{{answer}}}", (gold,)), (answer, (gold,)), ("\\boxed{7}", (answer or "1",))):
+        start = time.process_time()
+        assert isinstance(math.check(text, golds, "prefer", 5.0), Grade | Job)
+        assert time.process_time() - start < 1.0

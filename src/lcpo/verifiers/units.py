@@ -41,7 +41,7 @@ def unit(phrase: str) -> Unit | None:
         return None
     powers: dict[str, int] = {}
     size, sign, ahead, last, sides = Fraction(1), 1, 1, "", set()
-    for place, token in enumerate(tokens):
+    for place, token in enumerate(_inches(tokens)):
         side = _side(token, place == len(tokens) - 1)
         if token[0] == "^":
             if not last:
@@ -63,6 +63,12 @@ def unit(phrase: str) -> Unit | None:
             powers[_what(token)] = powers.get(_what(token), 0) + sign * ahead
             last, ahead = token, 1
     return Unit(tuple(sorted((what, n) for what, n in powers.items() if what and n)), size, frozenset(sides))
+
+
+def _inches(tokens: list[str]) -> list[str]:
+    """Tokens with "in" as a unit where nothing that one could be in follows it."""
+    later = [*tokens[1:], "^"]
+    return ["inch" if token == "in" and after[0] == "^" else token for token, after in zip(tokens, later, strict=False)]
 
 
 def _tokens(phrase: str) -> list[str] | None:
