@@ -10,16 +10,15 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lcpo.engines import Engine, make_engine
-from lcpo.evaluate.plan import Settings, batches
+from lcpo.evaluate.caching import CachingEngine
+from lcpo.evaluate.plan import Options, Settings, batches, make_plan
 from lcpo.evaluate.records import Sample
-from lcpo.evaluate.runner import run_batch
-from lcpo.evaluate.setup import Options, set_up
-from lcpo.evaluate.traces import CachingEngine
+from lcpo.evaluate.run import run_batch
 from lcpo.types import Problem
 
 
@@ -54,10 +53,10 @@ def sweep(settings: Settings, problems: Sequence[Problem], engine: Engine) -> tu
         traces = CachingEngine(engine)
         samples = run_batch(settings, batch, problems, traces)
         shared.add(samples, traces.generated, time.perf_counter() - start)
-        for cell in batch.cells:
+        for cell in dict.fromkeys(place.cell for place in batch):
             start = time.perf_counter()
             counting = Counting(engine)
-            samples = run_batch(settings, replace(batch, cells=(cell,)), problems, counting)
+            samples = run_batch(settings, [place for place in batch if place.cell == cell], problems, counting)
             alone.add(samples, counting.generated, time.perf_counter() - start)
     return shared, alone
 
@@ -84,7 +83,7 @@ def main() -> None:
         cap=given.cap,
         split="validation",
     )
-    setup = set_up(options)
+    setup = make_plan(options)
     engine = make_engine(next(iter(setup.sources.values())))
     shared, alone = sweep(setup.settings, setup.loaded.problems, engine)
     identical = sum(a == b for a, b in zip(shared.samples, alone.samples, strict=True))

@@ -22,8 +22,7 @@ from statistics import fmean
 from typing import Any
 
 from lcpo.evaluate.comparisons import paired
-from lcpo.evaluate.records import Sample
-from lcpo.evaluate.runner import read_samples
+from lcpo.evaluate.records import Sample, read_samples
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "study"

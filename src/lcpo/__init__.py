@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lcpo.budgets import parse, prompt, render
     from lcpo.errors import ConfigError, EngineError, LcpoError, MissingExtra, TaskError
+    from lcpo.evaluate.asking import ask
     from lcpo.objectives import Exact, Max, Mixed, Objective, objective
     from lcpo.types import Budget, Grade, Outcomes, Problem
     from lcpo.verifiers import grade
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "lcpo.budgets": ("parse", "prompt", "render"),
     "lcpo.errors": ("ConfigError", "EngineError", "LcpoError", "MissingExtra", "TaskError"),
+    "lcpo.evaluate.asking": ("ask",),
     "lcpo.objectives": ("Exact", "Max", "Mixed", "Objective", "objective"),
     "lcpo.types": ("Budget", "Grade", "Outcomes", "Problem"),
     "lcpo.verifiers": ("grade",),
@@ -38,6 +40,7 @@ __all__ = [
     "Outcomes",
     "Problem",
     "TaskError",
+    "ask",
     "grade",
     "objective",
     "parse",

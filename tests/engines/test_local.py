@@ -18,7 +18,7 @@ from lcpo.engines.formats import format_of
 from lcpo.engines.local import LocalEngine
 from lcpo.engines.sampling import Sampling, choose, uniforms
 from lcpo.errors import EngineError
-from lcpo.evaluate.traces import CachingEngine
+from lcpo.evaluate.caching import CachingEngine
 from sums_model import configuration, tokenizer
 
 

@@ -9,7 +9,7 @@ from spoken import speaking
 from lcpo.budgets import parse
 from lcpo.cli import cli
 from lcpo.engines.base import Request
-from lcpo.evaluate.runner import read_samples
+from lcpo.evaluate.records import read_samples
 
 
 def obeys(request: Request) -> str:

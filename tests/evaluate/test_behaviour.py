@@ -4,8 +4,8 @@ import pytest
 from by_hand import sample
 
 from lcpo.errors import ConfigError
-from lcpo.evaluate.behaviour import WORDS, Behaviour, check, occurrences
-from lcpo.evaluate.metrics import results
+from lcpo.evaluate.behaviour import WORDS, check, occurrences
+from lcpo.evaluate.results import results
 
 
 @pytest.mark.parametrize(
@@ -25,18 +25,16 @@ def test_words_are_whole_and_phrases_count_once(text: str, found: dict[str, int]
 
 
 def test_rates_are_per_thousand_tokens() -> None:
-    seen = Behaviour()
-    seen.add("Wait. Wait.", 100)
-    seen.add("Therefore 4.", 300)
-    seen.add("Wait", None)
-    rates = seen.per_thousand()
-    assert (rates["self-correction"], rates["conclusion"], seen.samples) == (5, 2.5, 2)
+    texts = (("Wait. Wait.", 100), ("Therefore 4.", 300), ("Wait", None))
+    found = results([sample(text=text, tokens=n, sample=i) for i, (text, n) in enumerate(texts)], {}, resamples=5)
+    (line,) = found["behaviour"]
+    rates = line["per_1000_tokens"]
+    assert (rates["self-correction"], rates["conclusion"], line["samples"]) == (5, 2.5, 2)
 
 
 def test_no_tokens_give_no_rate() -> None:
-    seen = Behaviour()
-    seen.add("Wait", 0)
-    assert seen.per_thousand()["self-correction"] is None
+    (line,) = results([sample(text="Wait", tokens=0)], {}, resamples=5)["behaviour"]
+    assert line["per_1000_tokens"]["self-correction"] is None
 
 
 def test_lists_of_ones_own() -> None:

@@ -11,8 +11,8 @@ from by_hand import sample
 
 from lcpo.errors import ConfigError
 from lcpo.evaluate.comparisons import paired
-from lcpo.evaluate.metrics import results
 from lcpo.evaluate.records import Sample
+from lcpo.evaluate.results import results
 from lcpo.measure.statistics import bootstrap_weights
 
 BUDGETS = (8, 16, 32)

@@ -6,8 +6,8 @@ import pytest
 from by_hand import sample
 
 from lcpo.evaluate.detectors import Thresholds, detect, repetition, thought_of
-from lcpo.evaluate.metrics import results
 from lcpo.evaluate.records import Sample
+from lcpo.evaluate.results import results
 
 CLEAN = "We add the parts one by one: three and four give seven, and nine more make sixteen, which we check backwards."
 
@@ -86,7 +86,7 @@ def test_what_is_not_known_is_not_looked_at() -> None:
 
 
 def test_thresholds_can_be_set() -> None:
-    assert detect([], "prompted") == []
+    assert detect([]) == []
     assert Thresholds(growth=0.5).growth == 0.5
 
 

@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from random_model import CARD, write
 
+import lcpo
 from lcpo.cli import cli
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, LcpoError, TaskError
-from lcpo.evaluate.runner import read_samples
-from lcpo.evaluate.setup import Options, identity, protocols, run_names, set_up
+from lcpo.evaluate.plan import Options, identity, make_plan, protocols, run_names
+from lcpo.evaluate.records import read_samples
 from lcpo.measure.files import LARGE
 from lcpo.tasks import TASKS
 
@@ -35,18 +36,18 @@ def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("models") / "long", card="# no defaults\n", context=16384, seed=1)
 
 
-def lcpo(*arguments: object) -> Result:
+def run(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def error(*arguments: object) -> str:
-    found = lcpo(*arguments).exception
+    found = run(*arguments).exception
     assert isinstance(found, LcpoError), found
     return str(found)
 
 
 def test_defaults_come_from_the_model_card(model: Path, tmp_path: Path) -> None:
-    found = lcpo("eval", model, "--out", tmp_path / "e", "--json")
+    found = run("eval", model, "--out", tmp_path / "e", "--json")
     assert found.exit_code == 0, found.output
     result = json.loads(found.stdout)
     rows = result["rows"]
@@ -64,7 +65,7 @@ def test_defaults_come_from_the_model_card(model: Path, tmp_path: Path) -> None:
 def test_the_command_line_comes_first(model: Path, tmp_path: Path) -> None:
     arguments = ["--kind", "exact", "--budgets", "16,12", "--methods", "prompted,s1_fair,unlimited,direct,majority"]
     more = ["--problems", 2, "--samples", 3, "--temperature", 0, "--wording", "use", "--cap", 40, "--seed", 5]
-    found = lcpo("eval", model, *arguments, *more, "--out", tmp_path / "e")
+    found = run("eval", model, *arguments, *more, "--out", tmp_path / "e")
     assert found.exit_code == 0, found.output
     assert "random  prompted       12  " in found.stdout
     samples = list(read_samples(tmp_path / "e"))
@@ -82,7 +83,7 @@ def test_the_command_line_comes_first(model: Path, tmp_path: Path) -> None:
 def test_all_methods_that_apply(model: Path) -> None:
     def methods(name: str) -> tuple[str, ...]:
         options = Options(models=(name,), methods=("all",), task="sums", budgets=(8,), problems=1)
-        return set_up(options).settings.subjects[0].methods
+        return make_plan(options).settings.subjects[0].methods
 
     assert methods(str(model)) == ("prompted", "unlimited", "truncate", "s1", "s1_fair", "direct", "majority")
     assert methods("http://localhost:8000/v1#m") == ("prompted", "unlimited", "majority", "chat")
@@ -90,17 +91,17 @@ def test_all_methods_that_apply(model: Path) -> None:
 
 def test_several_models_are_compared(model: Path, tmp_path: Path) -> None:
     second = write(tmp_path / "second", seed=3)
-    found = lcpo("eval", model, second, "--problems", 2, "--out", tmp_path / "e", "--json")
+    found = run("eval", model, second, "--problems", 2, "--out", tmp_path / "e", "--json")
     result = json.loads(found.stdout)
     assert {row["run"] for row in result["rows"]} == {"random", "second"}
     assert {(c["a"], c["b"]) for c in result["comparisons"]} == {("random", "second")}
 
 
 def run_folder(tmp_path: Path) -> Path:
-    run = tmp_path / "runs" / "mine"
-    write(run / "model", card="# trained\n")
-    (run / "recipe.toml").write_text(CARD.split("```toml\n")[1].split("```")[0])
-    return run
+    folder = tmp_path / "runs" / "mine"
+    write(folder / "model", card="# trained\n")
+    (folder / "recipe.toml").write_text(CARD.split("```toml\n")[1].split("```")[0])
+    return folder
 
 
 def test_a_run_folder_brings_its_recipe(tmp_path: Path) -> None:
@@ -108,9 +109,9 @@ def test_a_run_folder_brings_its_recipe(tmp_path: Path) -> None:
     assert (source.kind, source.name, source.tables["evaluate"]["samples"]) == ("run", "mine", 2)
     assert resolve(str(tmp_path / "runs" / "mine" / "model")) == source
     options = Options(models=(str(tmp_path / "runs" / "mine"),))
-    settings = set_up(options).settings
+    settings = make_plan(options).settings
     assert (settings.task, settings.problems, settings.samples, settings.cap) == ("sums", 6, 2, 60)
-    assert set_up(options).settings == settings
+    assert make_plan(options).settings == settings
     (tmp_path / "runs" / "mine" / "model" / "config.json").unlink()
     with pytest.raises(ConfigError, match="a run without a finished model"):
         resolve(str(tmp_path / "runs" / "mine"))
@@ -164,10 +165,10 @@ def test_large_weights_of_one_size_are_told_apart(tmp_path: Path) -> None:
 
 def test_a_folder_is_not_resumed_with_another_engine(model: Path, tmp_path: Path) -> None:
     out = ("--problems", 1, "--samples", 1, "--out", tmp_path / "e")
-    assert lcpo("eval", model, "--engine", "transformers", *out).exit_code == 0
+    assert run("eval", model, "--engine", "transformers", *out).exit_code == 0
     assert "'vllm'" in error("eval", model, "--engine", "vllm", "--resume", *out)
     assert "tokenizer: None -> 't'" in error("eval", model, "--tokenizer", "t", "--resume", *out)
-    assert lcpo("eval", model, "--resume", *out).exit_code == 0  # auto is transformers
+    assert run("eval", model, "--resume", *out).exit_code == 0  # auto is transformers
 
 
 def test_what_is_wrong_is_said_in_one_line(model: Path, long_model: Path, tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_what_is_wrong_is_said_in_one_line(model: Path, long_model: Path, tmp_pa
 
 def test_the_papers_protocol(long_model: Path) -> None:
     assert protocols() == ["l1"]
-    settings = set_up(Options(models=(str(long_model),), task="sums", protocol="l1", problems=2)).settings
+    settings = make_plan(Options(models=(str(long_model),), task="sums", protocol="l1", problems=2)).settings
     assert (settings.samples, settings.temperature, settings.top_p, settings.cap) == (16, 0.6, 0.95, 8192)
     assert settings.subjects[0].budgets == (512, 1024, 2048, 3600)
     assert settings.box == "require"
@@ -257,7 +258,7 @@ def test_real_benchmarks_run_end_to_end(task: str, file: str, rows: int, long_mo
     if not (DATA / file).exists():
         pytest.skip(f"{file} is not here")
     arguments = ["--task", task, "--data", DATA / file, "--budgets", "8,16", "--problems", 3, "--samples", 2]
-    found = lcpo("eval", long_model, *arguments, "--methods", "prompted,s1_fair", "--out", tmp_path / "e", "--json")
+    found = run("eval", long_model, *arguments, "--methods", "prompted,s1_fair", "--out", tmp_path / "e", "--json")
     assert found.exit_code == 0, found.exception
     result = json.loads(found.stdout)
     assert len(result["rows"]) == 4
@@ -268,32 +269,32 @@ def test_real_benchmarks_run_end_to_end(task: str, file: str, rows: int, long_mo
         assert "\\boxed{}" in sample.prompt
         assert sample.tokens is not None and sample.tokens <= 2 * 16 + 4
     options = Options(models=(str(long_model),), task=task, data=(str(DATA / file),), budgets=(8,))
-    assert set_up(options).settings.problems == rows
+    assert make_plan(options).settings.problems == rows
 
 
 def test_a_data_file_of_ones_own(long_model: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("text,result\nWhat is 1+1?,2\nWhat is 2+2?,4\n")
     columns = ("--columns", "problem=text,answer=result")
-    found = lcpo(
+    found = run(
         "eval", long_model, "--data", tmp_path / "mine.csv", *columns, "--budgets", 8, "--out", tmp_path / "e", "--json"
     )
     assert found.exit_code == 0, found.exception
     row = json.loads(found.stdout)["rows"][0]
     assert (row["problems"], row["samples"], row["temperature"]) == (2, 8, 1.0)
     with pytest.raises(TaskError):
-        set_up(Options(models=(str(long_model),), data=(str(tmp_path / "absent.json"),), budgets=(8,)))
+        make_plan(Options(models=(str(long_model),), data=(str(tmp_path / "absent.json"),), budgets=(8,)))
 
 
 def test_ask_says_what_it_used(model: Path) -> None:
-    found = lcpo("ask", model, "Add b12 c30.", "--budget", 14, "--kind", "max")
+    found = run("ask", model, "Add b12 c30.", "--budget", 14, "--kind", "max")
     assert found.exit_code == 0, found.exception
     assert "asked for at most 14 tokens, used " in found.stdout
     assert "\x1b" not in found.stdout
-    answer = json.loads(lcpo("ask", model, "Add b12 c30.", "--budget", 14, "--method", "truncate", "--json").stdout)
+    answer = json.loads(run("ask", model, "Add b12 c30.", "--budget", 14, "--method", "truncate", "--json").stdout)
     assert answer["prompt"] == "Add b12 c30."
     assert answer["thinking_tokens"] <= 14
     assert answer["calls"] == 2 or answer["finish_reason"] == "stop"
-    free = json.loads(lcpo("ask", model, "Add b12 c30.", "--json").stdout)
+    free = json.loads(run("ask", model, "Add b12 c30.", "--json").stdout)
     assert (free["budget"], free["kind"], free["method"]) == (None, "none", "unlimited")
     assert free["tokens"] <= 60
     assert "needs a budget" in error("ask", model, "q", "--method", "s1")
@@ -301,18 +302,35 @@ def test_ask_says_what_it_used(model: Path) -> None:
     assert "below the budget" in error("ask", model, "q", "--budget", 8, "--cap", 4)
 
 
+def test_ask_keeps_to_the_models_context(model: Path) -> None:
+    fits = lcpo.ask(str(model), "Add b12 c30.", 400)  # twice as many would not
+    assert fits["tokens"] <= 512
+    with pytest.raises(ConfigError, match=r"has room for \d+ tokens after this question, and 600 are asked for"):
+        lcpo.ask(str(model), "Add b12 c30.", 600)
+
+
+def test_ask_shows_what_was_sent_and_warns_of_what_a_world_does_not_know(model: Path, long_model: Path) -> None:
+    asked = run("ask", model, "Add b12 c30.", "--budget", 14, "--kind", "exact")
+    assert asked.stdout.startswith("> Add b12 c30. Think for 14 tokens.\n\n") and not asked.stderr
+    other = run("ask", model, "What is the capital of France?")
+    assert other.exit_code == 0 and "knows only questions like 'Add " in other.stderr
+    real = run("ask", long_model, "Why?", "--cap", 8)
+    assert real.stdout.startswith("> Why? Let's think step by step and output the final answer within \\boxed{}.\n")
+    assert not real.stderr
+
+
 def test_ask_takes_the_kind_that_the_model_was_trained_for() -> None:
     asked = ("Add b12 c30.", "--budget", 24, "--json")
-    assert json.loads(lcpo("ask", "tiny-max", *asked).stdout)["kind"] == "max"
-    assert json.loads(lcpo("ask", "tiny-max", *asked, "--kind", "exact").stdout)["kind"] == "exact"
-    assert json.loads(lcpo("ask", "tiny-exact", *asked).stdout)["kind"] == "exact"
+    assert json.loads(run("ask", "tiny-max", *asked).stdout)["kind"] == "max"
+    assert json.loads(run("ask", "tiny-max", *asked, "--kind", "exact").stdout)["kind"] == "exact"
+    assert json.loads(run("ask", "tiny-exact", *asked).stdout)["kind"] == "exact"
 
 
 def test_methods_are_listed() -> None:
-    found = lcpo("methods")
+    found = run("methods")
     assert found.exit_code == 0
     assert len(found.stdout.splitlines()) == 10
-    assert json.loads(lcpo("methods", "--json").stdout)["majority"]["options"] == {"votes": 4, "of": "prompted"}
+    assert json.loads(run("methods", "--json").stdout)["majority"]["options"] == {"votes": 4, "of": "prompted"}
 
 
 def test_shipped_models_share_a_task_and_need_not_be_told(tmp_path: Path) -> None:

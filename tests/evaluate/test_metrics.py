@@ -10,8 +10,8 @@ import pytest
 from by_hand import sample
 
 from lcpo.errors import ConfigError
-from lcpo.evaluate.metrics import CURVE, adherence, curve_csv, results
 from lcpo.evaluate.records import Sample
+from lcpo.evaluate.results import CURVE, adherence, curve_csv, results
 from lcpo.measure.statistics import (
     area,
     average_ranks,

@@ -12,8 +12,10 @@ import pytest
 from lcpo.engines.base import Engine, Generation, Request, sub_seed
 from lcpo.engines.scripted import ScriptedEngine
 from lcpo.errors import ConfigError, EngineError, TaskError
-from lcpo.evaluate.plan import EvaluatedModel, Settings, batches, cells, check, problems_sha256, total
-from lcpo.evaluate.runner import PROGRESS, SAMPLES, finish, read_samples, run, token_texts
+from lcpo.evaluate.plan import EvaluatedModel, Settings, batches, cells, check, problems_sha256
+from lcpo.evaluate.records import SAMPLES, read_samples
+from lcpo.evaluate.run import PROGRESS, finish, run
+from lcpo.measure.filler import token_texts
 from lcpo.types import Problem
 
 PROBLEMS = [Problem(f"p{i}", f"What is {i}+1?", (str(i + 1),), instruction="") for i in range(7)]
@@ -67,7 +69,7 @@ def go(
 def test_what_is_written(tmp_path: Path) -> None:
     go(tmp_path / "out")
     samples = list(read_samples(tmp_path / "out"))
-    assert len(samples) == total(SETTINGS) == 7 * 3 * (4 + 3)
+    assert len(samples) == 7 * 3 * (4 + 3)
     assert len({(s.run, s.method, s.budget, s.problem, s.sample) for s in samples}) == len(samples)
     by_method = {s.method: s for s in samples}
     assert (by_method["unlimited"].budget, by_method["unlimited"].kind) == (None, "none")
@@ -226,10 +228,10 @@ def test_what_an_engine_cannot_do_is_refused(tmp_path: Path) -> None:
 
 def test_batches_hold_every_cell_of_their_rows() -> None:
     plan = list(batches(SETTINGS))
-    assert [batch.number for batch in plan] == list(range(len(plan)))
-    assert sum(len(batch.rows) * len(batch.cells) for batch in plan) == total(SETTINGS)
-    assert all(len(batch.rows) * len(batch.cells) <= 20 for batch in plan)
-    assert [len(batch.cells) for batch in plan] == [4] * 5 + [3] * 4
+    assert len({place for batch in plan for place in batch}) == sum(map(len, plan)) == 7 * 3 * (4 + 3)
+    assert all(len(batch) <= 20 for batch in plan)
+    held = [{place.cell for place in batch} for batch in plan]
+    assert held == [set(cells(SETTINGS.subjects[0]))] * 5 + [set(cells(SETTINGS.subjects[1]))] * 4
 
 
 def test_seen_is_of_the_budget_that_the_prompt_says(tmp_path: Path) -> None:
@@ -260,11 +262,11 @@ def test_token_texts_join_to_the_text_even_where_characters_are_split() -> None:
     text = "<think>aé🙂b</think>7"
     ids = engine.encode(text).ids or ()
     known: dict[int, str] = {}
-    pieces = token_texts(ids, engine, known)
+    pieces = token_texts(ids, engine.decode, known)
     assert len(pieces) == len(ids)
     assert "".join(pieces) == text
-    assert token_texts(ids, engine, known) == pieces
-    assert token_texts(ids[:5], engine, known)[-1] == "\ufffd"
+    assert token_texts(ids, engine.decode, known) == pieces
+    assert token_texts(ids[:5], engine.decode, known)[-1] == "\ufffd"
 
 
 @pytest.mark.slow

@@ -9,39 +9,40 @@ import torch
 from random_model import write
 
 from lcpo.engines.local import LocalEngine
-from lcpo.evaluate.plan import Batch, batches
-from lcpo.evaluate.runner import run_batch
-from lcpo.evaluate.setup import Options, Setup, set_up
-from lcpo.evaluate.traces import CachingEngine
+from lcpo.evaluate.caching import CachingEngine
+from lcpo.evaluate.plan import Options, Place, Plan, batches, cells, make_plan
+from lcpo.evaluate.run import run_batch
 
 METHODS = ("unlimited", "truncate", "s1", "s1_fair", "s1_fair:waits=0", "direct", "prompted", "majority:votes=2")
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setup, Batch, LocalEngine]]:
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plan, list[Place], LocalEngine]]:
     threads = torch.get_num_threads()
     folder = write(tmp_path_factory.mktemp("model") / "random", seed=2)
     options = Options(models=(str(folder),), methods=METHODS, budgets=(8, 20, 40), problems=15, samples=2, cap=90)
-    setup = set_up(options)
+    setup = make_plan(options)
     (batch,) = batches(setup.settings)
     yield setup, batch, LocalEngine.load(folder)
     torch.set_num_threads(threads)
 
 
-def test_a_sweep_equals_single_runs_and_costs_less(swept: tuple[Setup, Batch, LocalEngine]) -> None:
+def test_a_sweep_equals_single_runs_and_costs_less(swept: tuple[Plan, list[Place], LocalEngine]) -> None:
     setup, batch, engine = swept
     traces = CachingEngine(engine)
     together = run_batch(setup.settings, batch, setup.loaded.problems, traces)
     alone = [
         sample
-        for cell in batch.cells
-        for sample in run_batch(setup.settings, replace(batch, cells=(cell,)), setup.loaded.problems, engine)
+        for cell in cells(setup.settings.subjects[0])
+        for sample in run_batch(
+            setup.settings, [place for place in batch if place.cell == cell], setup.loaded.problems, engine
+        )
     ]
     assert together == alone
     assert traces.generated < 0.8 * traces.asked
 
 
-def test_a_budget_that_is_never_reached_is_unlimited(swept: tuple[Setup, Batch, LocalEngine]) -> None:
+def test_a_budget_that_is_never_reached_is_unlimited(swept: tuple[Plan, list[Place], LocalEngine]) -> None:
     setup, batch, engine = swept
     samples = run_batch(setup.settings, batch, setup.loaded.problems, CachingEngine(engine))
     free = {(s.problem, s.sample): s for s in samples if s.method == "unlimited"}
@@ -60,11 +61,13 @@ def test_a_budget_that_is_never_reached_is_unlimited(swept: tuple[Setup, Batch, 
             assert replace(sample, method="truncate") == by_name["truncate", *rest]
 
 
-def test_where_a_model_lives_does_not_matter(swept: tuple[Setup, Batch, LocalEngine], tmp_path: Path) -> None:
+def test_where_a_model_lives_does_not_matter(swept: tuple[Plan, list[Place], LocalEngine], tmp_path: Path) -> None:
     """Seeds follow from problems and samples alone, so the same weights elsewhere give the same samples."""
     setup, _, engine = swept
     other = write(tmp_path / "elsewhere", seed=2)
-    again = set_up(Options(models=(str(other),), methods=("prompted",), budgets=(8,), problems=15, samples=2, cap=90))
+    again = make_plan(
+        Options(models=(str(other),), methods=("prompted",), budgets=(8,), problems=15, samples=2, cap=90)
+    )
     assert again.settings.subjects[0].identity == setup.settings.subjects[0].identity
     (batch,) = batches(again.settings)
     found = run_batch(again.settings, batch, again.loaded.problems, LocalEngine.load(other))

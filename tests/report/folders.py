@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from lcpo.evaluate.metrics import results
 from lcpo.evaluate.records import Sample
+from lcpo.evaluate.results import results
 
 
 def folder(path: Path, samples: Iterable[Sample], **manifest: object) -> Path:

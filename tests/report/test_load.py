@@ -9,7 +9,7 @@ from folders import folder
 from made_up import made_up
 
 from lcpo.errors import ConfigError, TaskError
-from lcpo.evaluate.runner import read_samples
+from lcpo.evaluate.records import read_samples
 from lcpo.report.findings import Alarm, alarms, findings
 from lcpo.report.load import PROBLEMS_SHOWN, curves_of, load
 

@@ -7,8 +7,7 @@ from click.testing import CliRunner
 from served import serving_tiny
 
 from lcpo.cli import cli
-from lcpo.evaluate.records import Sample
-from lcpo.evaluate.runner import read_samples
+from lcpo.evaluate.records import Sample, read_samples
 
 
 @pytest.mark.slow

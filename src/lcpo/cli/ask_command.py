@@ -28,25 +28,28 @@ from lcpo.cli import emit
 @click.option("--tokenizer", metavar="NAME", help="Tokenizer of a server's model, for methods that continue a text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(model: str, question: str, as_json: bool, **given: Any) -> None:
-    """Ask MODEL one QUESTION, and see what the answer used.
+    """Ask MODEL one QUESTION, and see what was sent, the answer, and what it used.
 
     MODEL is a run folder, a folder in Hugging Face format, a shipped model (tiny, tiny-exact, tiny-max), a hub id, or a
     server as URL#model.
     """
     from lcpo.evaluate.asking import ask
 
-    found = ask(model, question, **given)
-    lines = [_printable(found["text"]), ""]
-    if found["budget"] is not None:
-        asked = "exactly" if found["kind"] == "exact" else "at most"
-        lines.append(f"asked for {asked} {found['budget']} tokens, used {_or_unknown(found['tokens'])}")
+    answer = ask(model, question, **given)
+    for warning in answer["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    used = f"used {_or_unknown(answer['tokens'])}"
+    if answer["budget"] is not None:
+        asked = "exactly" if answer["kind"] == "exact" else "at most"
+        used = f"asked for {asked} {answer['budget']} tokens, {used}"
     else:
-        lines.append(f"used {_or_unknown(found['tokens'])} tokens")
-    if found["thinking_tokens"] is not None:
-        lines[-1] += f" ({found['thinking_tokens']} thinking, {found['answer_tokens']} answer)"
-    if found["finish_reason"] == "length":
+        used += " tokens"
+    if answer["thinking_tokens"] is not None:
+        used += f" ({answer['thinking_tokens']} thinking, {answer['answer_tokens']} answer)"
+    lines = ["> " + _printable(answer["prompt"]).replace("\n", "\n> "), "", _printable(answer["text"]), "", used]
+    if answer["finish_reason"] == "length":
         lines.append("the response was cut by the cap; give a larger --cap")
-    emit(found, as_json, "\n".join(lines))
+    emit(answer, as_json, "\n".join(lines))
 
 
 def _printable(text: str) -> str:

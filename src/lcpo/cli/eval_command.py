@@ -65,8 +65,8 @@ def command(models: tuple[str, ...], out: Path | None, resume: bool, as_json: bo
     MODEL is a run folder, a folder in Hugging Face format, a shipped model (tiny, tiny-exact, tiny-max), a hub id, or a
     server as URL#model. Several models go into one comparison.
     """
-    from lcpo.evaluate.evaluation import evaluate
-    from lcpo.evaluate.setup import Options
+    from lcpo.evaluate.plan import Options
+    from lcpo.evaluate.run import evaluate
 
     connection = {name: given.pop(name) for name in ("engine", "api_key", "tokenizer")}
     given["budgets"], given["methods"] = _budgets(given["budgets"]), _list(given["methods"])

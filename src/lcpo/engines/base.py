@@ -156,6 +156,10 @@ class Engine(ABC):
     def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
         """The continuation as it comes; closing the generator cancels the request. Raises EngineError."""
 
+    def room(self, request: Request) -> int | None:
+        """How many tokens fit into the model's context after a request's prompt; None where that is not known."""
+        return None
+
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """The continuations, in the order of the requests. Raises EngineError."""
 

@@ -54,6 +54,7 @@ class LocalEngine(Engine):
         self.eos = eos_ids(tokenizer.eos_token_id, model.generation_config.eos_token_id)
         self.marks: Marks | None = Marks.of(lambda text: ids_of(tokenizer, text), self.eos, self.decode)
         self.format = format_of(tokenizer)
+        self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._render = lru_cache(20_000)(lambda prompt: tuple(prompt_ids(tokenizer, prompt)))
         self._turn = threading.Lock()
         self._wake = threading.Condition()
@@ -92,6 +93,10 @@ class LocalEngine(Engine):
     def prompt_ids(self, request: Request) -> tuple[int, ...]:
         """What the model reads before the response, without the request's prefix."""
         return self._render(request.prompt)
+
+    def room(self, request: Request) -> int | None:
+        """See Engine.room."""
+        return None if self.context is None else self.context - len(self.prompt_ids(request))
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """The continuations, in the order of the requests. Raises EngineError where one does not fit the context."""
@@ -144,13 +149,13 @@ class LocalEngine(Engine):
         if request.prefix.ids is None or request.max_tokens < 1:
             raise EngineError("a request needs a limit of at least 1 token, and a prefix with ids")
         before = (*self.prompt_ids(request), *request.prefix.ids)
-        room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if not before:
             raise EngineError("the prompt is empty; give at least one token")
-        if room and len(before) + request.max_tokens > room:
+        context = self.context
+        if context and len(before) + request.max_tokens > context:
             raise EngineError(
-                f"{self.name} has a context of {room} tokens; a prompt of {len(before)} and a limit of"
-                f" {request.max_tokens} do not fit: give a generation cap (--cap) of at most {room - len(before)}"
+                f"{self.name} has a context of {context} tokens; a prompt of {len(before)} and a limit of"
+                f" {request.max_tokens} do not fit: give a generation cap (--cap) of at most {context - len(before)}"
             )
         known = {text: ids_of(self.tokenizer, text) for text in request.stop}
         single = {ids[0] for ids in known.values() if len(ids) == 1}

@@ -7,7 +7,6 @@ Rates are occurrences per 1,000 tokens.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from lcpo.errors import ConfigError
@@ -59,25 +58,3 @@ def occurrences(text: str, words: Words = WORDS) -> dict[str, int]:
     """How often each list's words occur in the text. `Wait, maybe a mistake.` -> self-correction 2, exploration 1."""
     text = text.replace("’", "'")
     return {name: sum(1 for _ in _pattern(tuple(phrases)).finditer(text)) for name, phrases in words.items()}
-
-
-@dataclass
-class Behaviour:
-    """Word counts over samples, and the tokens they were found in."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    tokens: int = 0
-    samples: int = 0
-
-    def add(self, text: str, tokens: int | None, words: Words = WORDS) -> None:
-        """Counts one sample; one without a token count is left out, since no rate can be given."""
-        if tokens is None:
-            return
-        for name, count in occurrences(text, words).items():
-            self.counts[name] = self.counts.get(name, 0) + count
-        self.tokens += tokens
-        self.samples += 1
-
-    def per_thousand(self) -> dict[str, float | None]:
-        """Occurrences per 1,000 tokens by list; None where no tokens were counted."""
-        return {name: 1000 * count / self.tokens if self.tokens else None for name, count in self.counts.items()}

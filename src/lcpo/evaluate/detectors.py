@@ -8,7 +8,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ WORDS_READ = 4000
 NGRAM = 4
 THOUGHTLESS = ("direct", "chat")
 """Methods that ask for no thought: the detectors of missing thoughts do not look at them."""
+Line = Mapping[str, Any]
+"""A row of results.json."""
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -58,67 +60,50 @@ def repetition(text: str, n: int = NGRAM) -> float:
     return 1 - len({tuple(words[i : i + n]) for i in range(grams)}) / grams if grams > 0 else 0.0
 
 
-@dataclass(frozen=True)
-class Point:
-    """What the detectors look at: one row of an evaluation. Token counts are means; None where not known."""
-
-    budget: int | None
-    tokens: float | None
-    thinking: float | None
-    answer: float | None
-    repetition: float | None
-    filler: float | None
-    thoughtless: float | None
-
-
-def _found(name: str, budget: int | None, value: float, limit: float, fired: bool, text: str) -> dict[str, Any]:
-    return {"detector": name, "budget": budget, "value": value, "threshold": limit, "fired": fired, "message": text}
-
-
-def _moved(point: Point, limit: Thresholds) -> dict[str, Any] | None:
-    if point.answer is None or point.thinking is None or point.answer + point.thinking == 0:
-        return None
-    share = point.answer / (point.answer + point.thinking)
-    fired = share > limit.answer_share and point.answer > limit.answer_tokens
-    text = f"{100 * share:.0f} % of the tokens stand in the answer ({point.answer:.0f} on average), not in the thought"
-    return _found("answer_reasoning", point.budget, share, limit.answer_share, fired, text)
-
-
-def _padded(point: Point, limit: Thresholds) -> dict[str, Any] | None:
-    if point.repetition is None:
-        return None
-    if point.filler is not None and point.filler / limit.filler > point.repetition / limit.repetition:
-        text = f"{100 * point.filler:.0f} % of the tokens carry nothing (marks, repeated lines, text after the answer)"
-        return _found("padding", point.budget, point.filler, limit.filler, point.filler > limit.filler, text)
-    text = f"{100 * point.repetition:.0f} % of the {NGRAM}-grams of a thought stood in it before"
-    fired = point.repetition > limit.repetition
-    return _found("padding", point.budget, point.repetition, limit.repetition, fired, text)
-
-
-def _thoughtless(point: Point, limit: Thresholds) -> dict[str, Any] | None:
-    if point.thoughtless is None:
-        return None
-    text = f"{100 * point.thoughtless:.0f} % of the answers come without a thought"
-    fired = point.thoughtless > limit.no_thought
-    return _found("no_thought", point.budget, point.thoughtless, limit.no_thought, fired, text)
-
-
-def _collapsed(points: Sequence[Point], limit: Thresholds) -> dict[str, Any] | None:
-    known = sorted((p.budget, p.tokens) for p in points if p.budget is not None and p.tokens)
-    if len(known) < 2 or known[-1][0] < limit.spread * known[0][0]:
-        return None
-    (least, short), (most, long) = known[0], known[-1]
-    growth = math.log(long / short) / math.log(most / least)
-    text = f"{short:.0f} tokens when asked for {least}, {long:.0f} when asked for {most}"
-    return _found("collapse", None, growth, limit.growth, growth < limit.growth, text)
-
-
-def detect(points: Sequence[Point], method: str, limit: Thresholds | None = None) -> list[dict[str, Any]]:
-    """What the four detectors say about one curve: a dict for each thing looked at, fired or not.
+def detect(rows: Sequence[Line], limit: Thresholds | None = None) -> list[dict[str, Any]]:
+    """What the four detectors say about one curve, given as its rows: a dict for each thing looked at, fired or not.
 
     collapse looks at the whole curve (budget null), the others at each row; what is not known is not looked at.
     """
     limit = limit or Thresholds()
-    rows = [_padded] if method.split(":")[0] in THOUGHTLESS else [_moved, _padded, _thoughtless]
-    found = [look(point, limit) for point in points for look in rows]
-    return [one for one in [*found, _collapsed(points, limit)] if one is not None]
+    return [line for row in rows for line in _of_row(row, limit)] + list(_of_curve(rows, limit))
+
+
+def _of_row(row: Line, limit: Thresholds) -> Iterator[dict[str, Any]]:
+    budget, thinking, answer = row["budget"], row["thinking_tokens_mean"], row["answer_tokens_mean"]
+    thought = row["method"].split(":")[0] not in THOUGHTLESS
+    if thought and answer is not None and thinking is not None and answer + thinking > 0:
+        share = answer / (answer + thinking)
+        text = f"{100 * share:.0f} % of the tokens stand in the answer ({answer:.0f} on average), not in the thought"
+        fired = share > limit.answer_share and answer > limit.answer_tokens
+        yield _line("answer_reasoning", budget, share, limit.answer_share, text, fired)
+    filler, repeated = row["filler"], row["repetition"]
+    if filler is not None and repeated is not None and filler / limit.filler > repeated / limit.repetition:
+        text = f"{100 * filler:.0f} % of the tokens carry nothing (marks, repeated lines, text after the answer)"
+        yield _line("padding", budget, filler, limit.filler, text)
+    elif repeated is not None:
+        text = f"{100 * repeated:.0f} % of the {NGRAM}-grams of a thought stood in it before"
+        yield _line("padding", budget, repeated, limit.repetition, text)
+    if thought and row["no_thought"] is not None:
+        text = f"{100 * row['no_thought']:.0f} % of the answers come without a thought"
+        yield _line("no_thought", budget, row["no_thought"], limit.no_thought, text)
+
+
+def _of_curve(rows: Sequence[Line], limit: Thresholds) -> Iterator[dict[str, Any]]:
+    used = [
+        (row["budget"], row["thinking_tokens_mean" if row["scope"] == "thinking" else "tokens_mean"]) for row in rows
+    ]
+    known = sorted((budget, tokens) for budget, tokens in used if budget is not None and tokens)
+    if len(known) < 2 or known[-1][0] < limit.spread * known[0][0]:
+        return
+    (least, short), (most, long) = known[0], known[-1]
+    growth = math.log(long / short) / math.log(most / least)
+    text = f"{short:.0f} tokens when asked for {least}, {long:.0f} when asked for {most}"
+    yield _line("collapse", None, growth, limit.growth, text, growth < limit.growth)
+
+
+def _line(
+    name: str, budget: int | None, value: float, limit: float, text: str, fired: bool | None = None
+) -> dict[str, Any]:
+    fired = value > limit if fired is None else fired
+    return {"detector": name, "budget": budget, "value": value, "threshold": limit, "fired": fired, "message": text}

@@ -1,9 +1,15 @@
-"""One line of samples.jsonl: what one decoding of one problem did. Metrics and reports read these and nothing else."""
+"""One line of samples.jsonl: what one decoding of one problem did. Results and reports read these and nothing else."""
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from lcpo.errors import TaskError
 from lcpo.types import Kind, Scope
+
+SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True)
@@ -49,3 +55,18 @@ class Sample:
     def json(self) -> dict[str, Any]:
         """The record as JSON values."""
         return asdict(self)
+
+
+_FIELDS = {field.name for field in fields(Sample)}
+
+
+def read_samples(folder: Path) -> Iterator[Sample]:
+    """The samples of an evaluation folder, one at a time. Raises TaskError naming the line that cannot be read."""
+    path = folder / SAMPLES
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield Sample(**{name: value for name, value in json.loads(line).items() if name in _FIELDS})
+            except (ValueError, TypeError, AttributeError) as error:
+                text = f"{path}, line {number}, is no sample ({error}); run the evaluation with --resume"
+                raise TaskError(text) from None

@@ -8,7 +8,7 @@ and what opens a re-check (`Wait c93`: the word, and the term it starts from) is
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from lcpo.thinking import CLOSE, OPEN, Thinking
@@ -22,6 +22,8 @@ RUN = 4
 """This many of the same mark in a row are filler wherever they stand."""
 WORDS_OF_A_LINE = 3
 """Shorter lines (`Therefore:`, `\\]`) may come again without being filler, unless they follow themselves at once."""
+LONGEST_CHARACTER = 4
+"""Bytes, and so tokens at most, of one character."""
 
 _RUNS = re.compile("|".join(f"{re.escape(mark)}{{{RUN},}}" for mark in MARKS))
 _ONLY_MARKS = re.compile(f"[{re.escape(MARKS)}\\s]+")
@@ -133,3 +135,27 @@ def filler_tokens(pieces: Sequence[str], unit: Unit = "auto", thinking: Thinking
         count += current < len(spans) and spans[current][0] <= start < end <= spans[current][1]
         at += len(piece)
     return count
+
+
+def token_texts(ids: Sequence[int], decode: Callable[[Sequence[int]], str], known: dict[int, str]) -> list[str]:
+    """The text that each token adds, so that joined they are the text of all; a cut character belongs to its last
+    token.
+
+    known: texts of tokens that stand for themselves, remembered.
+    """
+    texts: list[str] = []
+    start = 0
+    for i, token in enumerate(ids):
+        if start == i and token in known:
+            texts.append(known[token])
+            start = i + 1
+            continue
+        text = decode(ids[start : i + 1])
+        if text.endswith("\ufffd") and i + 1 < len(ids) and i - start < LONGEST_CHARACTER - 1:
+            texts.append("")
+            continue
+        if start == i and "\ufffd" not in text:
+            known[token] = text
+        texts.append(text)
+        start = i + 1
+    return texts

@@ -9,10 +9,9 @@ from typing import Any
 
 from lcpo.errors import ConfigError
 from lcpo.evaluate.comparisons import DIAL
-from lcpo.evaluate.gather import CurveKey
-from lcpo.evaluate.metrics import SCHEMA, results
-from lcpo.evaluate.records import Sample
-from lcpo.evaluate.runner import SAMPLES, read_samples
+from lcpo.evaluate.records import SAMPLES, Sample, read_samples
+from lcpo.evaluate.results import SCHEMA, results
+from lcpo.evaluate.rows import CurveKey
 from lcpo.measure.portable import portable
 from lcpo.report.plots import Style
 from lcpo.report.training import Run, is_run, read_run

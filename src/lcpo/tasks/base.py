@@ -75,6 +75,10 @@ class Generated(Task):
     def make(self, split: Split, count: int, seed: int) -> list[Problem]:
         """The first `count` problems of the split's stream."""
 
+    def knows(self, question: str) -> bool:
+        """Whether a question is one of this world, so that a model trained in it alone can make something of it."""
+        return True
+
     def load(self, split: Split = "test", limit: int | None = None, seed: int = 0) -> Loaded:
         """See Task.load. Raises TaskError for a split that this task does not have."""
         if split not in self.splits:

@@ -101,6 +101,7 @@ class Search:
 
 
 _WORD = re.compile(r"([a-l])(\d{3})\b")
+_QUESTION = re.compile(rf"Which two of(?: [a-l]\d{{3}}){{3,}} add up closest to {TARGET}\?")
 
 
 def parse(question: str) -> Search:
@@ -247,3 +248,7 @@ class Searches(Generated):
     def make(self, split: Split, count: int, seed: int) -> list[Problem]:
         """See Generated.make."""
         return problems(split, count, sizes=self.sizes, seed=seed)
+
+    def knows(self, question: str) -> bool:
+        """See Generated.knows."""
+        return _QUESTION.fullmatch(question.strip()) is not None

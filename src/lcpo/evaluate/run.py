@@ -1,0 +1,307 @@
+"""Runs an evaluation: batch by batch, each written and marked before the next, so that any interruption loses one
+batch.
+
+Folder: samples.jsonl (a line per sample), progress.json (settings and how many batches are in, replaced as a whole
+after each), then results.json and curve.csv. What a batch holds depends on the settings alone: stopped and resumed
+equals run through.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lcpo.budgets import prompt
+from lcpo.decode import Ask, Response, method, run_methods
+from lcpo.engines import Engine, make_engine
+from lcpo.engines.base import user
+from lcpo.errors import ConfigError, EngineError, TaskError
+from lcpo.evaluate.caching import CachingEngine
+from lcpo.evaluate.plan import EvaluatedModel, Options, Place, Settings, batches, make_plan, row_seed
+from lcpo.evaluate.records import SAMPLES, Sample, read_samples
+from lcpo.evaluate.results import curve_csv, results
+from lcpo.measure.files import LOCK, locked, write_json, write_text
+from lcpo.measure.filler import filler_tokens, token_texts
+from lcpo.measure.manifest import manifest
+from lcpo.measure.progress import Progress
+from lcpo.thinking import split_ids
+from lcpo.types import NO_BUDGET, Grade, Problem
+from lcpo.verifiers import Box, grade, grade_many, group_answers
+
+PROGRESS = "progress.json"
+
+
+def evaluate(
+    options: Options,
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    engine: str = "auto",
+    api_key: str | None = None,
+    tokenizer: str | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """Runs what is asked for; (folder, results).
+
+    Without `out` it goes to evals/<models>-<task>-<seed>. Raises LcpoError; on Ctrl-C what is done is kept.
+    """
+    settings, sources, task, loaded = make_plan(options)
+    settings = replace(settings, engine=None if engine in ("auto", "transformers") else engine, tokenizer=tokenizer)
+    folder = out or Path("evals") / "-".join([*sources, task.name, str(options.seed)])[:120].replace("/", "_")
+    if loaded.dropped.counts:
+        print(f"{task.name}: left out {loaded.dropped}", file=sys.stderr)
+
+    def load(model: EvaluatedModel) -> Engine:
+        return make_engine(sources[model.run], engine, api_key, tokenizer)
+
+    try:
+        state = run(settings, loaded.problems, load, folder, resume=resume)
+    except KeyboardInterrupt:
+        print(f"stopped; what is done is kept in {folder}: go on with the same command and --resume", file=sys.stderr)
+        raise
+    data = {"sha256": dict(loaded.sha256), "dropped": loaded.dropped.counts, "split": options.split}
+    models = {run: {"given": source.name, "kind": source.kind} for run, source in sources.items()}
+    return folder, finish(folder, state, {"data": data, "models": models}, {task.name: task.chance})
+
+
+# ---- the folder -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class State:
+    """How far an evaluation is: what stands in progress.json. served: what each model was called by its engine."""
+
+    settings: dict[str, Any]
+    batches: int = 0
+    bytes: int = 0
+    generated: int = 0
+    asked: int = 0
+    cpu_seconds: float = 0.0
+    seconds: float = 0.0
+    served: dict[str, str] = field(default_factory=dict)
+
+
+def run(
+    settings: Settings,
+    problems: Sequence[Problem],
+    load: Callable[[EvaluatedModel], Engine],
+    out: Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+) -> State:
+    """Runs what is left of an evaluation into `out`; its samples are complete afterwards.
+
+    load: makes the engine of a model, called once for each that has work left. Raises ConfigError where `out` is taken
+    or holds other settings or another model's samples, TaskError where it cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file, and an evaluation goes into a folder; choose another --out")
+    plan = list(batches(settings))
+    engine: Engine | None = None
+    model: EvaluatedModel | None = None
+    with contextlib.ExitStack() as held, Progress(["eval"], quiet) as progress:
+        with _writing(out, "choose another --out"):
+            held.enter_context(locked(out))
+        state = open_folder(settings, out, resume)
+        progress.phase("eval", sum(map(len, plan)), sum(map(len, plan[: state.batches])))
+        for batch in plan[state.batches :]:
+            if engine is None or batch[0].cell.model != model:
+                model = batch[0].cell.model
+                engine = load(model)
+                check_engine(state, model, engine, out)
+            began, cpu = time.monotonic(), time.process_time()
+            shared = CachingEngine(engine)
+            samples = run_batch(settings, batch, problems, shared)
+            state.generated, state.asked = state.generated + shared.generated, state.asked + shared.asked
+            state.seconds += time.monotonic() - began
+            state.cpu_seconds += time.process_time() - cpu
+            append(out, state, samples)
+            progress.add(len(samples), batch[0].cell.model.run)
+    return state
+
+
+@contextlib.contextmanager
+def _writing(out: Path, then: str) -> Iterator[None]:
+    """Turns a failed write into one line that ends in what to do then. Raises TaskError."""
+    try:
+        yield
+    except OSError as error:
+        raise TaskError(f"cannot write to {out}: {error.strerror}; {then}") from None
+
+
+def check_engine(state: State, model: EvaluatedModel, engine: Engine, out: Path) -> None:
+    """Raises EngineError where a method asks for what the engine cannot do, ConfigError where the model is another one
+    than before.
+    """
+    for spec in model.methods:
+        if method(spec).needs_ids and engine.marks is None:
+            raise EngineError(f"method {spec} works on token ids; {engine.name} gives text only")
+    before = state.served.setdefault(model.run, engine.name)
+    if before != engine.name:
+        raise ConfigError(
+            f"{out} was made with {before!r}, and {model.path} now serves {engine.name!r}; serve {before!r} again,"
+            " or choose another --out"
+        )
+
+
+def open_folder(settings: Settings, out: Path, resume: bool) -> State:
+    """The state of `out`, made if it is new; samples that are not marked as done are cut off."""
+    marker = out / PROGRESS
+    state = State(**json.loads(marker.read_text(encoding="utf-8"))) if marker.exists() else None
+    if state is None or state.batches == 0:
+        if state is None and any(path.name != LOCK for path in out.iterdir()):
+            raise ConfigError(f"{out} is not empty and holds no evaluation; choose another --out")
+        state = State(settings.json())
+        with _writing(out, "choose another --out"):
+            (out / SAMPLES).write_bytes(b"")
+            write_json(marker, vars(state))
+        return state
+    if not resume:
+        raise ConfigError(f"{out} holds an evaluation already; add --resume to go on with it, or choose another --out")
+    changed = settings.changes(state.settings)
+    if changed:
+        raise ConfigError(
+            f"{out} was made with other settings, and they are never mixed: {'; '.join(changed[:5])};"
+            " give the same, or choose another --out"
+        )
+    os.truncate(out / SAMPLES, state.bytes)
+    return state
+
+
+def append(out: Path, state: State, samples: Sequence[Sample]) -> None:
+    """Writes a batch, then marks it as done."""
+    lines = "".join(json.dumps(sample.json(), ensure_ascii=False, allow_nan=False) + "\n" for sample in samples)
+    with _writing(out, "what was done is kept, go on with --resume"):
+        with (out / SAMPLES).open("ab") as file:
+            file.write(lines.encode("utf-8", "replace"))
+            file.flush()
+            os.fsync(file.fileno())
+            state.bytes = file.tell()
+        state.batches += 1
+        write_json(out / PROGRESS, vars(state))
+
+
+def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[str, float | None]) -> dict[str, Any]:
+    """Computes results.json and curve.csv from the samples and writes them; returns the results."""
+    origin = {
+        **manifest(),
+        "settings": state.settings,
+        **extra,
+        "tokens_generated": state.generated,
+        "tokens_unshared": state.asked,
+        "cpu_seconds": round(state.cpu_seconds, 2),
+        "seconds": round(state.seconds, 2),
+    }
+    computed = results(read_samples(out), origin, chances=chances, seed=state.settings["seed"])
+    write_json(out / "results.json", computed)
+    write_text(out / "curve.csv", curve_csv(computed))
+    return computed
+
+
+# ---- a batch --------------------------------------------------------------------------------------------------------
+
+
+def run_batch(settings: Settings, batch: Sequence[Place], problems: Sequence[Problem], engine: Engine) -> list[Sample]:
+    """The samples of a batch, in its order."""
+    steps = [method(place.cell.method).steps(ask_of(settings, place, problems, engine)) for place in batch]
+    responses = run_methods(engine, steps)
+    grades: dict[int, Grade] = {}
+    for thinking in {response.thinking for response in responses}:
+        which = [i for i, response in enumerate(responses) if response.thinking == thinking]
+        texts = [responses[i].graded or responses[i].response.text for i in which]
+        golds = [problems[batch[i].problem].answers for i in which]
+        graded = grade_many(texts, golds, settings.verifier, thinking=thinking, box=settings.box)
+        grades |= dict(zip(which, graded, strict=True))
+    known: dict[int, str] = {}
+    return [
+        _sample(settings, place, problems[place.problem], response, grades[i], token_parts(response, engine, known))
+        for i, (place, response) in enumerate(zip(batch, responses, strict=True))
+    ]
+
+
+def ask_of(settings: Settings, place: Place, problems: Sequence[Problem], engine: Engine) -> Ask:
+    """What a method is asked for one sample."""
+    model, problem = place.cell.model, problems[place.problem]
+    return Ask(
+        conversation=user(prompt(problem, NO_BUDGET, model.wording)),
+        budget=place.cell.asked,
+        engine=engine,
+        seed=row_seed(settings, problem, place.sample),
+        cap=settings.cap,
+        wording=model.wording,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        votes=partial(votes_by_value, golds=problem.answers, verifier=settings.verifier, box=settings.box),
+    )
+
+
+def votes_by_value(
+    responses: Sequence[Response], golds: Sequence[str], verifier: str, box: Box = "prefer"
+) -> list[int | None]:
+    """What responses vote for: those whose answers the verifier takes for equal vote for the same."""
+    grades = [grade(each.response.text, golds, verifier, thinking=each.thinking, box=box) for each in responses]
+    return group_answers([each.answer for each in grades], verifier)
+
+
+def _sample(
+    settings: Settings, place: Place, problem: Problem, response: Response, grade: Grade, parts: Sequence[int | None]
+) -> Sample:
+    cell, model = place.cell, place.cell.model
+    thinking, answer, filler = parts
+    return Sample(
+        run=model.run,
+        model=model.model,
+        task=settings.task,
+        method=cell.method,
+        kind=model.kind if cell.budget is not None else "none",
+        scope=method(cell.method).scope,
+        wording=model.wording,
+        budget=cell.budget,
+        seen=cell.seen,
+        problem=problem.id,
+        size=problem.size,
+        sample=place.sample,
+        seed=settings.seed,
+        temperature=settings.temperature,
+        generation_cap=settings.cap,
+        prompt=response.prompt,
+        text=response.response.text,
+        tokens=response.tokens,
+        thinking_tokens=thinking,
+        answer_tokens=answer,
+        filler_tokens=filler,
+        length_source="ids" if response.from_ids else "usage",
+        finish_reason="length" if response.finish == "length" else "stop",
+        truncated=response.finish == "length",
+        forced=response.forced,
+        no_answer=grade.answer is None,
+        correct=grade.correct,
+        answer=grade.answer,
+        gold=" | ".join(problem.answers),
+        calls=response.calls,
+    )
+
+
+def token_parts(response: Response, engine: Engine, known: dict[int, str]) -> tuple[int | None, int | None, int | None]:
+    """(tokens of thought, of answer, of filler), over all that a method wrote; None where not known.
+
+    known: texts of tokens, see lcpo.measure.filler.token_texts.
+    """
+    written = [segment.ids for segment in (response.response, *response.others)]
+    if engine.marks is None or None in written:
+        thinking, tokens = response.reasoning, response.tokens
+        return thinking, None if tokens is None or thinking is None else max(0, tokens - thinking), None
+    thinking = answer = filler = 0
+    for ids in written:
+        assert ids is not None
+        parts = split_ids(ids, engine.marks)
+        thinking, answer = thinking + parts.thinking, answer + parts.answer
+        pieces = token_texts(ids[: parts.response - parts.ended], engine.decode, known)
+        filler += filler_tokens(pieces, thinking=response.thinking)
+    return thinking, answer, filler
