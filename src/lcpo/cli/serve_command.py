@@ -12,7 +12,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("serve")
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs a key.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--name", metavar="NAME", help="What clients call the model. [default: its own name]")
@@ -24,10 +24,17 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--mode", type=click.Choice(["sentence", "wall", "both"]), help="[default: both if trained, else wall]")
 @click.option("--auto", type=FOLDER, metavar="EVALDIR", help="Curve of `lcpo eval`, for budgets called auto.")
 @click.option("--target", type=click.FloatRange(0, 1), metavar="ACCURACY", help="What an auto budget shall reach.")
+@click.option("--upstream", metavar="URL", help="Stand in front of this server (its /v1) instead of a MODEL.")
+@click.option("--upstream-kind", metavar="K", help="vllm, sglang, llama.cpp ... [default: found out]")
+@click.option("--upstream-key", metavar="KEY", help="Key of the upstream, as @FILE or env:NAME.")
+@click.option(
+    "--wording", metavar="W", help="Budget sentence that the upstream's model was trained on, for example l1."
+)
+@click.option("--template-argument", metavar="NAME", help="What the upstream's chat template calls the budget.")
 @click.option("--deadline", type=click.FloatRange(1), default=600.0, show_default=True, help="Seconds of a response.")
 @click.option("--queue", type=click.IntRange(1), default=1024, show_default=True, help="Responses at once.")
-def command(model: str, **given: Any) -> None:
-    """Serve MODEL with OpenAI's and Anthropic's APIs, and a budget in every request."""
+def command(model: str | None, **given: Any) -> None:
+    """Serve MODEL, or a server, with OpenAI's and Anthropic's APIs and a budget in every request."""
     try:
         from lcpo.serve.run import Options, serve
     except ImportError as error:

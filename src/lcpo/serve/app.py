@@ -63,14 +63,12 @@ class Server:
         means = {name: served.curve.unbudgeted for name, served in models.items() if served.curve}
         self.metrics = Metrics({name: mean for name, mean in means.items() if mean is not None})
 
-    async def answer(
-        self, request: Request, call: Call, stream: bool, wire: type[Wire], include_usage: bool = False
-    ) -> Response:
+    async def answer(self, request: Request, call: Call, wire: type[Wire], include_usage: bool = False) -> Response:
         """The response to a call, as one document or as events."""
         if self.running >= self.queue:
             raise ApiError("the queue is full; try again later", status=503, headers={"Retry-After": "1"})
         key = getattr(request.state, "key", None)
-        call, account, total = self._conversation(call, key)
+        call, account, total = self._conversation(replace(call, metered=key is not None), key)
         plan = self.backend.plan(call)
         written = wire(call, plan, include_usage)
         reserved = []
@@ -78,7 +76,7 @@ class Server:
             reserved.append(reserve_for_key(self.ledger, key, self.keys.get(key, UNLIMITED), plan.limit))
         if account is not None and (taken := self.ledger.reserve(account, "", plan.limit, total)) is not None:
             reserved.append(taken)
-        if stream:
+        if call.stream:
             told = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers(plan)}
             return EventResponse(self._events(written, reserved), headers=told)
         outcome = await unless_gone(request, self._collect(written, reserved))
@@ -138,17 +136,21 @@ class Server:
         raise AssertionError("a response ends with an outcome")
 
     async def _events(self, wire: Wire, reserved: Sequence[Reservation]) -> AsyncGenerator[bytes, None]:
+        """Raises ApiError for what goes wrong before the first piece; later it is an event."""
+        begun = False
         try:
             async with aclosing(self._pieces(wire, reserved)) as pieces:
-                for data in wire.begin():
-                    yield data
                 async for piece in pieces:
+                    if not begun:
+                        yield b"".join(wire.begin())
+                    begun = True
                     if isinstance(piece, Outcome):
-                        for data in wire.end(piece):
-                            yield data
+                        yield b"".join(wire.end(piece))
                     elif data := wire.piece(wire.shown(piece)):
                         yield data
         except ApiError as error:
+            if not begun:
+                raise
             yield wire.error(error)
 
 
@@ -163,11 +165,17 @@ class EventResponse(Response):
         self.events = events
 
     async def __call__(self, scope: ScopeType, receive: Receive, send: Send) -> None:
-        """Sends them all."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        """Sends them all; an error before the first is an answer of its own."""
 
         async def send_all() -> None:
             async with aclosing(self.events) as events:
+                try:
+                    data = await anext(events)
+                except ApiError as error:
+                    await error_answer(error)(scope, receive, send)
+                    return
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await send({"type": "http.response.body", "body": data, "more_body": True})
                 async for data in events:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
@@ -235,23 +243,23 @@ def make_app(server: Server) -> FastAPI:
     async def chat(body: ChatBody, request: Request) -> Response:
         call = chat_call(body, request.headers, server.models)
         usage = bool((body.stream_options or {}).get("include_usage"))
-        return await server.answer(request, call, bool(body.stream), ChatWire, usage)
+        return await server.answer(request, call, ChatWire, usage)
 
     @app.post("/v1/completions")
     async def completions(body: CompletionBody, request: Request) -> Response:
         call = completion_call(body, request.headers, server.models)
         usage = bool((body.stream_options or {}).get("include_usage"))
-        return await server.answer(request, call, bool(body.stream), CompletionWire, usage)
+        return await server.answer(request, call, CompletionWire, usage)
 
     @app.post("/v1/responses")
     async def responses(body: ResponsesBody, request: Request) -> Response:
         call = responses_call(body, request.headers, server.models)
-        return await server.answer(request, call, bool(body.stream), ResponsesWire)
+        return await server.answer(request, call, ResponsesWire)
 
     @app.post("/v1/messages")
     async def messages(body: MessagesBody, request: Request) -> Response:
         call = messages_call(body, request.headers, server.models)
-        return await server.answer(request, call, bool(body.stream), MessagesWire)
+        return await server.answer(request, call, MessagesWire)
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -260,25 +268,27 @@ def make_app(server: Server) -> FastAPI:
     return app
 
 
+def error_answer(error: ApiError) -> JSONResponse:
+    """What a client is told."""
+    return JSONResponse(error.json(), status_code=error.status, headers=error.headers)
+
+
 def _errors(app: FastAPI) -> None:
     """Errors in the shape that OpenAI's and Anthropic's clients know."""
 
-    def answer(error: ApiError) -> JSONResponse:
-        return JSONResponse(error.json(), status_code=error.status, headers=error.headers)
-
     async def api(request: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
-        return answer(error)
+        return error_answer(error)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         where = str(next((part for part in first["loc"] if part != "body"), ""))
-        return answer(ApiError(f"{where or 'the body'}: {first['msg']}", where or None))
+        return error_answer(ApiError(f"{where or 'the body'}: {first['msg']}", where or None))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return answer(ApiError(str(error.detail), status=error.status_code, headers=error.headers))
+        return error_answer(ApiError(str(error.detail), status=error.status_code, headers=error.headers))
 
     handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
         ApiError: api,

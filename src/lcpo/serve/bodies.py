@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from lcpo.serve.calls import ApiError, Call
+from lcpo.serve.local import text_of
 from lcpo.serve.plan import Served
-from lcpo.serve.spellings import HOLDERS, LIMITS, read, read_limit, split_model
+from lcpo.serve.spellings import HOLDERS, LIMITS, read, read_limit, split_model, unread
 
 SEEDS = 2**63
 Natural = Annotated[int, Field(ge=0, lt=2**31)]
@@ -68,6 +69,10 @@ OWN = frozenset().union(*(kind.model_fields for kind in (ChatBody, CompletionBod
 """Fields that are read here, beside those of budgets."""
 
 
+NOT_EXTRA = OWN | HOLDERS | set(LIMITS)
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", "seed", "min_tokens")
+
+
 def turns(messages: Sequence[Turn]) -> tuple[Turn, ...]:
     """Messages whose role is known; Responses' items are those of type message. Raises ApiError."""
     for turn in messages:
@@ -95,7 +100,9 @@ def make_call(body: Sampled, headers: Mapping[str, str], models: Mapping[str, Se
         top_k=max(0, body.top_k or 0),
         min_p=float(body.min_p or 0),
         stop=tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text),
-        extra={name: value for name, value in raw.items() if name not in OWN | HOLDERS | set(LIMITS)},
+        stream=bool(body.stream),
+        sampling={name: raw[name] for name in SAMPLING if name in raw} | ({"stop": stop} if stop else {}),
+        extra={**{name: value for name, value in raw.items() if name not in NOT_EXTRA}, **unread(raw)},
         **given,
     )
 
@@ -141,7 +148,7 @@ def responses_call(body: ResponsesBody, headers: Mapping[str, str], models: Mapp
     messages = turns([*before, *(item for item in items if item.get("type") != "reasoning")])
     if not messages:
         raise ApiError("input holds no message", "input")
-    return make_call(body, headers, models, messages=messages)
+    return make_call(body, headers, models, messages=_plain(body, messages))
 
 
 def messages_call(body: MessagesBody, headers: Mapping[str, str], models: Mapping[str, Served]) -> Call:
@@ -149,7 +156,16 @@ def messages_call(body: MessagesBody, headers: Mapping[str, str], models: Mappin
     before = [{"role": "system", "content": body.system}] if body.system else []
     messages = turns([*before, *(_without_thoughts(turn) for turn in body.messages)])
     continues = messages[-1]["role"] == "assistant"
-    return make_call(body, headers, models, messages=messages, continues=continues, stop=body.stop_sequences)
+    return make_call(
+        body, headers, models, messages=_plain(body, messages), continues=continues, stop=body.stop_sequences
+    )
+
+
+def _plain(body: Sampled, messages: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Messages as text. Raises ApiError for what only the chat route passes on."""
+    if (body.model_extra or {}).get("tools"):
+        raise ApiError("tools are passed on by /v1/chat/completions alone", "tools")
+    return tuple({"role": turn["role"], "content": text_of(turn)} for turn in messages)
 
 
 def _without_thoughts(turn: Turn) -> Turn:

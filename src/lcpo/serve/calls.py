@@ -42,7 +42,7 @@ class Asked:
 
     tokens: None asks for none, 0 for no thought. by: the parameter that said it. hide: the thought stays out of the
     answer. warnings: what was understood differently from how it may have been meant. task: tokens of a budget that
-    several calls share. conversation: which calls.
+    several calls share. conversation: which calls. level: the word that was translated into tokens.
     """
 
     tokens: int | None = None
@@ -55,6 +55,7 @@ class Asked:
     hide: bool = False
     task: int | None = None
     conversation: str | None = None
+    level: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -63,7 +64,8 @@ class Call:
     """One response that is wanted.
 
     messages: a conversation as the client wrote it; prompt: raw text instead of one. continues: the last message is the
-    beginning of the response. seed: what the engine is given. extra: fields that mean nothing to us, for an upstream.
+    beginning of the response. seed: what the engine is given. For an upstream: sampling as the client wrote it, extra
+    fields that mean nothing to us, and whether somebody counts its tokens, so that it needs a limit (metered).
     """
 
     model: str
@@ -79,6 +81,9 @@ class Call:
     top_k: int = 0
     min_p: float = 0.0
     stop: tuple[str, ...] = ()
+    stream: bool = False
+    metered: bool = False
+    sampling: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -140,8 +140,8 @@ def _last(call: Call) -> str:
     return text_of(turns[-1]) if turns else ""
 
 
-def text_of(turn: Mapping[str, Any]) -> str:
-    """The text of a message: a string, or parts that are all text. Raises ApiError for images and the like."""
+def text_of(turn: Mapping[str, Any], *, strict: bool = True) -> str:
+    """The text of a message: a string, or parts. Raises ApiError for images and the like, which else are skipped."""
     content = turn.get("content")
     if content is None:
         return ""
@@ -149,6 +149,8 @@ def text_of(turn: Mapping[str, Any]) -> str:
     texts = []
     for part in parts if isinstance(parts, list) else [parts]:
         text = part.get("text") if isinstance(part, Mapping) else None
+        if not isinstance(text, str) and not strict:
+            continue
         if not isinstance(text, str):
             kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
             raise ApiError(f"a message holds text; {kind!r} is not supported by a model in this process", "messages")

@@ -1,5 +1,6 @@
 """Starts a server: loads the model, opens the port, says where it is."""
 
+import asyncio
 import os
 import re
 import socket
@@ -11,14 +12,17 @@ from typing import Any, cast
 import click
 import uvicorn
 
+from lcpo.budgets.prompting import template_named
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, EngineError, MissingExtra
 from lcpo.serve.app import Server, make_app
 from lcpo.serve.curve import read_curve
 from lcpo.serve.guard import LOOPBACK, Rules, read_secret, sha256
+from lcpo.serve.kinds import detect
 from lcpo.serve.ledger import Key, Ledger, read_keys
 from lcpo.serve.local import LocalBackend
 from lcpo.serve.plan import Served, levels
+from lcpo.serve.upstream import UpstreamBackend
 from lcpo.types import Kind
 
 
@@ -37,20 +41,35 @@ class Options:
     mode: str | None = None
     auto: Path | None = None
     target: float | None = None
+    upstream: str | None = None
+    upstream_kind: str | None = None
+    upstream_key: str | None = None
+    wording: str | None = None
+    template_argument: str | None = None
     deadline: float = 600.0
     queue: int = 1024
 
 
-def serve(model: str, options: Options) -> None:
+def serve(model: str | None, options: Options) -> None:
     """Serves until it is interrupted. Raises LcpoError."""
     keys, rules = _access(options)
-    backend = local_backend(model, options.name, **_operator(options))
+    if (model is None) == (options.upstream is None):
+        raise ConfigError("give a MODEL, or --upstream URL to stand in front of a server")
+    backend: LocalBackend | UpstreamBackend
+    if options.upstream is not None:
+        backend = upstream_backend(options.upstream, options)
+        models = backend.served
+    else:
+        backend = local_backend(str(model), options.name, **_operator(options))
+        models = {backend.served.name: backend.served}
     ledger = Ledger(str(options.keys.with_suffix(".sqlite")) if options.keys else ":memory:")
-    models = {backend.served.name: backend.served}
     limits: dict[str, Any] = {"deadline": options.deadline, "queue": options.queue}
     app = make_app(Server(backend, models, rules=rules, keys=keys, ledger=ledger, **limits))
     listening = listen(options.host, options.port)
-    click.echo(f"lcpo: {backend.served.name} at http://{options.host}:{listening.getsockname()[1]}/v1", err=True)
+    for name in models:
+        kept = backend.describe(name)["enforced"]
+        click.echo(f"lcpo: {name}, budgets kept by: {kept}", err=True)
+    click.echo(f"lcpo: http://{options.host}:{listening.getsockname()[1]}/v1", err=True)
     config = uvicorn.Config(app, log_level="warning", loop="uvloop", http="httptools", timeout_graceful_shutdown=5)
     uvicorn.Server(config).run(sockets=[listening])
 
@@ -112,6 +131,19 @@ def local_backend(model: str, name: str | None = None, **operator: Any) -> Local
     return LocalBackend(engine, served, context=room, count=lambda request: len(engine.prompt_ids(request)))
 
 
+def upstream_backend(url: str, options: Options) -> UpstreamBackend:
+    """In front of a server. Raises LcpoError."""
+    secret = read_secret(options.upstream_key, "--upstream-key", os.environ) if options.upstream_key else None
+    if options.wording is not None:
+        template_named(options.wording)
+    found = asyncio.run(detect(url, secret, options.upstream_kind))
+    operator = {**_operator(options), "wording": options.wording}
+    served = {name: served_model(ModelSource(name, url, "server"), **operator) for name in found.models}
+    return UpstreamBackend(
+        found, served, key=secret, template_argument=options.template_argument, deadline=options.deadline
+    )
+
+
 def served_model(source: ModelSource, name: str | None = None, **operator: Any) -> Served:
     """What a model's card or recipe says of its budgets, with what the operator sets."""
     law, measured = source.tables.get("budget") or {}, source.tables.get("evaluate", {})
@@ -121,7 +153,7 @@ def served_model(source: ModelSource, name: str | None = None, **operator: Any) 
     curve = read_curve(folder, source.name) if folder is not None else None
     return Served(
         name or source.name,
-        wording=law.get("template", "l1") if law else None,
+        wording=set_by_hand.pop("wording", law.get("template", "l1") if law else None),
         kind=cast(Kind, measured.get("kind", "exact")),
         effort=effort,
         curve=curve,

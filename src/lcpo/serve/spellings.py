@@ -104,6 +104,7 @@ class _Reading:
     scopes: dict[str, Scope] = field(default_factory=dict)
     off: str | None = None
     type: str | None = None
+    word: str | None = None
     auto: str | None = None
     hide: bool = False
     task: int | None = None
@@ -146,6 +147,22 @@ def read_limit(body: Mapping[str, Any]) -> int | None:
     if len(set(limits.values())) > 1:
         raise ApiError(f"{' and '.join(limits)} differ; leave out all but one", list(limits)[1])
     return next(iter(limits.values()), None)
+
+
+def unread(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What the fields that hold budgets hold beside them: for the upstream, as it is."""
+    read_here = {spelling.path for spelling in SPELLINGS}
+    rest: dict[str, Any] = {}
+    for holder in HOLDERS - {"lcpo", "thinking", "reasoning", "output_config"}:
+        value = body.get(holder)
+        if isinstance(value, Mapping):
+            kept = {name: inner for name, inner in value.items() if not _is_read(f"{holder}.{name}", read_here)}
+            rest |= {holder: kept} if kept else {}
+    return rest
+
+
+def _is_read(path: str, read_here: set[str]) -> bool:
+    return any(known == path or known.startswith(path + ".") for known in read_here)
 
 
 def _at(body: Mapping[str, Any], path: str) -> Any:
@@ -208,6 +225,7 @@ def _take_level(state: _Reading, path: str, value: Any) -> None:
         hint = str(unknown("level", value, state.effort)) if isinstance(value, str) else f"given {value!r}"
         raise ApiError(f"{path} is one of {names}; a number of tokens goes into thinking_token_budget. {hint}", path)
     state.levels[path] = state.effort[word]
+    state.word = word
 
 
 def _task(value: Any, path: str) -> int | None:
@@ -266,6 +284,7 @@ def _settle(state: _Reading, conversation: str | None) -> Asked:
         hide=state.hide,
         task=state.task,
         conversation=conversation or own.get("conversation"),
+        level=state.word if by in state.levels else None,
         warnings=tuple(state.warnings),
     )
 

@@ -68,6 +68,7 @@ class Wire(ABC):
         self.id, self.created = f"{self.prefix}-{secrets.token_hex(12)}", int(time.time())
         self.thought: list[str] = []
         self.answer: list[str] = []
+        self.extra: dict[str, Any] = {}
 
     def add(self, piece: Piece) -> None:
         """Keeps a piece for the whole; what is hidden is dropped."""
@@ -75,6 +76,8 @@ class Wire(ABC):
             self.thought.append(piece.thought)
         if piece.answer:
             self.answer.append(piece.answer)
+        if piece.extra:
+            self.extra |= piece.extra
 
     def shown(self, piece: Piece) -> Piece:
         """The piece without what the client does not want to see."""
@@ -163,7 +166,7 @@ class ChatWire(Wire):
         """chat.completion"""
         thought, answer = self.texts()
         content = answer if answer or outcome.finish == "stop" else None
-        message: dict[str, Any] = {"role": "assistant", "content": content}
+        message: dict[str, Any] = {"role": "assistant", "content": content, **self.extra}
         if thought:
             message["reasoning_content"] = message["reasoning"] = thought
         choice = {"index": 0, "message": message, "finish_reason": outcome.finish, "logprobs": outcome.logprobs}
