@@ -37,6 +37,18 @@ def test_a_model_that_is_not_built_says_how(tmp_path: Path, monkeypatch: pytest.
     assert "Did you mean 'smollm2'?" in str(result.exception)
 
 
+def test_without_the_hub_its_weights_are_missed_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra 'train'")
+    pytest.importorskip("transformers", reason="needs the extra 'train'")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(EngineError, match="cannot read HuggingFaceTB/SmolLM2-135M-Instruct"):
+        base.build(hub=True, out=tmp_path / "out")
+    assert "not rounded to four bits" in capsys.readouterr().err
+
+
 @needs_base
 def test_the_tokenizer_of_the_base() -> None:
     transformers = pytest.importorskip("transformers", reason="needs the extra 'train'")

@@ -79,8 +79,11 @@ def _convert(source: str, keywords: dict[str, Any], folder: Path) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    tokenizer = tokenizer_of(AutoTokenizer.from_pretrained(source, **keywords))
-    read = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, **keywords)
+    try:
+        tokenizer = tokenizer_of(AutoTokenizer.from_pretrained(source, **keywords))
+        read = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, **keywords)
+    except OSError as error:
+        raise EngineError(f"cannot read {source}: {str(error).splitlines()[0]}") from None
     config = type(read.config)(**{key: value for key, value in read.config.to_dict().items() if key in _KEPT})
     config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     model = type(read)(config).to(torch.bfloat16)  # transformers does not save a model that was read from GGUF
