@@ -184,3 +184,15 @@ def test_two_processes_make_the_samples_and_weights_of_one(recipe: Make, data: P
     assert one[0]["bins"] == two[0]["bins"]
     for name, value in weights(runs[0]).items():
         torch.testing.assert_close(weights(runs[1])[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_second_process_in_the_run_folder_is_refused(recipe: Make, tmp_path: Path) -> None:
+    code = "from pathlib import Path; from lcpo.measure.files import locked\n"
+    code += f"with locked(Path({str(tmp_path)!r}) / 'run'): print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(ConfigError, match="another process is writing into"):
+            train("test", recipe(), tmp_path / "run", resume=True, quiet=True)
+        holder.communicate(b"\n")
+    assert train("test", recipe(), tmp_path / "run", resume=True, quiet=True).complete

@@ -8,7 +8,7 @@ import pytest
 
 from lcpo.errors import ConfigError
 from lcpo.recipes.recipe import Recipe
-from lcpo.train.settings import settings, steps_of
+from lcpo.train.settings import _batches, settings, steps_of
 
 Make = Callable[..., Recipe]
 
@@ -25,6 +25,18 @@ def test_the_group_becomes_batches(recipe: Make, tmp_path: Path, micro: int | No
     assert args.generation_batch_size == 16
     two = settings(recipe(group={"micro_batch": micro, "updates": 1, "problems": 8}), tmp_path, world=2)
     assert two.per_device_train_batch_size * two.gradient_accumulation_steps == 16
+
+
+def test_a_gpu_takes_as_many_rollouts_at_once_as_its_memory_suits(recipe: Make) -> None:
+    long = recipe(trl={"max_completion_length": 10_000})
+    batches = [_batches(long, 1, cpu) for cpu in (True, False)]
+    assert [one["per_device_train_batch_size"] for one in batches] == [8, 8]  # the recipe says so
+    batches = [
+        _batches(recipe(trl={"max_completion_length": 10_000}, group={"micro_batch": None}), 1, cpu)
+        for cpu in (True, False)
+    ]
+    assert [one["per_device_train_batch_size"] for one in batches] == [16, 2]
+    assert [one["gradient_accumulation_steps"] for one in batches] == [1, 8]
 
 
 def test_two_updates_of_one_generation(recipe: Make, tmp_path: Path) -> None:

@@ -46,21 +46,21 @@ def command(
     from lcpo.train.run import train
 
     result = train(name, read, run, resume=resume, quiet=quiet)
-    text = f"{card.table(result.json())}\n\n{_closing(result)}"
-    emit(result.json(), as_json, text)
+    table = f"{card.table(result.json())}\n\n" if result.lines else ""
+    emit(result.json(), as_json, table + _closing(read, result))
     if not result.complete:
         raise SystemExit(1)
 
 
-def _closing(result: Any) -> str:
+def _closing(recipe: Recipe, result: Any) -> str:
+    from lcpo.train import card
+
     found = result.json()
     dial = "-" if found["rank_correlation"] is None else f"{found['rank_correlation']:.2f}"
     state = "done" if result.complete else f"stopped at step {result.steps} of {result.wanted}; go on with --resume"
     seconds = found["cpu_seconds"] or 0.0
-    return (
-        f"{state}: {result.run}/model; {result.steps} steps, {found['tokens']:,} tokens, {seconds:.0f} CPU seconds; "
-        f"rank correlation of length and budget {dial}"
-    )
+    stages = ", then ".join(card.stages(recipe, result.manifest, result.lines))
+    return f"{state}: {result.run}/model; {stages}; {seconds:.0f} CPU seconds; rank correlation {dial}"
 
 
 def _dry_run(name: str, recipe: Recipe, run: Path, resume: bool, as_json: bool) -> None:

@@ -93,7 +93,8 @@ class GroupTable(Config):
     updates: int = Field(default=1, ge=1)
     """Optimizer steps made from one generation, each on its own part of it; the paper makes 2."""
     micro_batch: int | None = Field(default=None, ge=1)
-    """Rollouts per forward pass of one process; None: all of an update at once. Changes memory, not results."""
+    """Rollouts per forward pass of one process; None: all of an update, on a GPU as many as may hold 32,768 tokens.
+    Changes memory, not results."""
 
     @property
     def rollouts(self) -> int:

@@ -56,11 +56,7 @@ def _cell(value: float | None, form: str) -> str:
 
 def card(name: str, recipe: Recipe, base: str, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
     """The card as Markdown with its metadata block."""
-    summary = mean_over(lines)
     base, task = portable(base), recipe.task.name or ", ".join(portable(recipe.task.data))
-    steps = lines[-1]["step"] if lines else 0
-    tokens = lines[-1]["tokens"] if lines else 0
-    dial = _cell(summary["rank_correlation"], "{:.2f}")
     tables = {name: portable(getattr(recipe, name).model_dump(mode="json", exclude_none=True)) for name in TABLES}
     return f"""---
 tags: [lcpo, token-budget, grpo]
@@ -72,17 +68,8 @@ pipeline_tag: text-generation
 {recipe.about or "A model trained to use the number of tokens that its prompt asks for."}
 
 Trained with `lcpo` {manifest["versions"].get("lcpo")} from `{base}` on `{task}`, seed {recipe.seed}:
-{steps} optimizer steps, {tokens:,} generated tokens. Method: LCPO (arXiv:2503.04697), objective
-`{recipe.objective.name}`, advantage `{recipe.advantage}`.
-
-## What the run saw
-
-Means over its last generations, on training problems and training budgets; `lcpo eval` measures held-out ones.
-Accuracy {_cell(summary["accuracy"], "{:.3f}")}, rank correlation of length and budget {dial},
-mean absolute relative error of the length {_cell(summary["mare"], "{:.3f}")}.
-
-{table(summary)}
-
+{", then ".join(stages(recipe, manifest, lines))}.
+{_seen(lines)}
 ## How to ask
 
 The user's message ends with the budget sentence of the wording `{recipe.budget.template}`; `lcpo ask` and
@@ -91,4 +78,34 @@ The user's message ends with the budget sentence of the wording `{recipe.budget.
 ```toml
 {tomli_w.dumps(tables).strip()}
 ```
+"""
+
+
+def stages(recipe: Recipe, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was done to the base, stage by stage."""
+    made = manifest.get("stages", {})
+    found = [f"{made['supervised']['steps']:,} supervised steps"] if "supervised" in made else []
+    if "hindsight" in made:
+        found.append(f"hindsight on {sum(round_['used'] for round_ in made['hindsight']):,} samples of its own")
+    if lines:
+        found.append(
+            f"{lines[-1]['step']:,} steps of LCPO (arXiv:2503.04697) with {lines[-1]['tokens']:,} generated tokens, "
+            f"objective `{recipe.objective.name}`, advantage `{recipe.advantage}`"
+        )
+    return found
+
+
+def _seen(lines: Sequence[Mapping[str, Any]]) -> str:
+    if not lines:
+        return ""
+    summary = mean_over(lines)
+    return f"""
+## What the run saw
+
+Means over its last generations, on training problems and training budgets; `lcpo eval` measures held-out ones.
+Accuracy {_cell(summary["accuracy"], "{:.3f}")}, rank correlation of length and budget \
+{_cell(summary["rank_correlation"], "{:.2f}")}, mean absolute relative error of the length \
+{_cell(summary["mare"], "{:.3f}")}.
+
+{table(summary)}
 """

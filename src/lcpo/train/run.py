@@ -45,7 +45,8 @@ class Result:
         summary = card.mean_over(self.lines)
         tokens = self.lines[-1]["tokens"] if self.lines else 0
         took = {name: self.manifest.get(name) for name in ("seconds", "cpu_seconds")}
-        return {"run": str(self.run), "steps": self.steps, "wanted": self.wanted, "tokens": tokens, **took, **summary}
+        counts = {"steps": self.steps, "wanted": self.wanted, "tokens": tokens}
+        return {"run": str(self.run), "stages": self.manifest.get("stages", {}), **counts, **took, **summary}
 
 
 @dataclass(frozen=True)
@@ -323,7 +324,8 @@ def same_recipe(run: Path, recipe: Recipe, resume: bool) -> None:
     path = run / "recipe.toml"
     if not resume or not path.exists():
         return
-    started = parse_recipe(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+    where = f"{path} (if an earlier version wrote it, start anew with another --out)"
+    started = parse_recipe(tomllib.loads(path.read_text(encoding="utf-8")), where)
     changed = files.differences(tomllib.loads(started.toml()), tomllib.loads(recipe.toml()))
     if changed:
         raise ConfigError(

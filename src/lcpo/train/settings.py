@@ -40,6 +40,9 @@ DEFAULTS: dict[str, Any] = {
 }
 """What lcpo sets where a recipe's [trl] says nothing."""
 
+MICRO_TOKENS = 2**15
+"""Response tokens, at most, of a forward pass on a GPU, where group.micro_batch says nothing."""
+
 
 SHOWN = (
     *("max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "max_grad_norm", "loss_type", "beta"),
@@ -59,7 +62,8 @@ def settings(recipe: Recipe, out: Path, world: int = 1) -> GRPOConfig:
         if key not in names:
             raise unknown("key in [trl], which goes to trl.GRPOConfig:", key, names)
         _check_type(key, recipe.trl[key])
-    table = DEFAULTS | _machine(recipe) | _batches(recipe, world) | recipe.trl
+    machine = _machine(recipe)
+    table = DEFAULTS | machine | _batches(recipe, world, "use_cpu" in machine) | recipe.trl
     table |= {"output_dir": str(out), "seed": recipe.seed}
     _refuse(recipe, table)
     try:
@@ -94,7 +98,7 @@ def _machine(recipe: Recipe) -> dict[str, Any]:
     return {"bf16": torch.cuda.is_bf16_supported(), "vllm_mode": "colocate"}
 
 
-def _batches(recipe: Recipe, world: int) -> dict[str, Any]:
+def _batches(recipe: Recipe, world: int, cpu: bool) -> dict[str, Any]:
     """The group as TRL's batch settings. Raises ConfigError where it does not divide."""
     group = recipe.group
     if group.rollouts % (world * group.updates):
@@ -103,7 +107,8 @@ def _batches(recipe: Recipe, world: int) -> dict[str, Any]:
             f"x group.updates {group.updates}; change group.problems"
         )
     each = group.rollouts // (world * group.updates)
-    micro = group.micro_batch or each
+    most = each if cpu else max(1, MICRO_TOKENS // int(recipe.trl.get("max_completion_length") or 512))
+    micro = group.micro_batch or max(n for n in range(1, each + 1) if each % n == 0 and n <= most)
     if each % micro:
         raise ConfigError(
             f"group.micro_batch {micro} does not divide the {each} rollouts of one update of one process; "
