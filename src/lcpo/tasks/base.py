@@ -1,13 +1,16 @@
 """What a task is: a name, a verifier, the chance level, and problems by split."""
 
+import hashlib
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from lcpo.errors import TaskError
 from lcpo.types import Dropped, Problem
 
+Drawn = TypeVar("Drawn")
 Split = Literal["train", "validation", "test"]
 VerifierName = Literal["math", "choice", "exact"]
 
@@ -59,6 +62,23 @@ class Task(ABC):
 
 COUNTS: Mapping[Split, int] = {"train": 20_000, "validation": 500, "test": 1_000}
 """How many generated problems a split gives where no limit is asked: the stream itself never ends."""
+
+
+def split_by_hash(form: str) -> Split:
+    """The split of a generated problem: sha256 of its canonical form, mod 20, is 0 for test, 1 for validation, else
+    train."""
+    bucket = int.from_bytes(hashlib.sha256(form.encode()).digest()[:8], "big") % 20
+    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+
+
+def different(draw: Callable[[int], Drawn], sizes: Sequence[int], form: Callable[[Drawn], str]) -> Iterator[Drawn]:
+    """An endless stream of what `draw` gives for each size in turn, no two with the same canonical form."""
+    seen: set[str] = set()
+    for size in itertools.cycle(sizes):
+        while form(drawn := draw(size)) in seen:
+            pass
+        seen.add(form(drawn))
+        yield drawn
 
 
 @dataclass(frozen=True)

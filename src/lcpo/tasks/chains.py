@@ -10,7 +10,6 @@ Which split holds a chain is decided by a hash of its start and its sorted steps
 moves it. One story is never trained on.
 """
 
-import hashlib
 import itertools
 import random
 import re
@@ -18,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split
+from lcpo.tasks.base import Generated, Split, different, split_by_hash
 from lcpo.types import Problem
 
 SIZES = (3, 4, 5, 6, 7, 8, 9)
@@ -139,11 +138,8 @@ def _pattern(sentence: str) -> str:
 
 
 def split_of(chain: Chain) -> Split:
-    """The split that a chain belongs to: sha256("chain " + canonical form) mod 20 is 0 for test, 1 for validation,
-    else train."""
-    digest = hashlib.sha256(f"chain {chain.canonical}".encode()).digest()
-    bucket = int.from_bytes(digest[:8], "big") % 20
-    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+    """The split that a chain belongs to, whatever the order of its steps."""
+    return split_by_hash(f"chain {chain.canonical}")
 
 
 def draw(rng: random.Random, split: Split, size: int) -> Chain:
@@ -164,13 +160,7 @@ def draw(rng: random.Random, split: Split, size: int) -> Chain:
 def draws(split: Split, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterator[Chain]:
     """An endless stream of chains of the split, no two with the same canonical form; sizes take turns."""
     rng = random.Random(f"chains-{split}-{seed}")
-    seen: set[str] = set()
-    for size in itertools.cycle(sizes):
-        chain = draw(rng, split, size)
-        while chain.canonical in seen:
-            chain = draw(rng, split, size)
-        seen.add(chain.canonical)
-        yield chain
+    return different(lambda size: draw(rng, split, size), sizes, lambda chain: chain.canonical)
 
 
 def as_problem(chain: Chain, story: Story, rng: random.Random) -> Problem:

@@ -9,7 +9,6 @@ pairs are made, and none hits 100.
 another wording never moves it. One wording is never trained on.
 """
 
-import hashlib
 import itertools
 import random
 import re
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split
+from lcpo.tasks.base import Generated, Split, different, split_by_hash
 from lcpo.tasks.search import Tries, Try, Verdict
 from lcpo.types import Problem
 
@@ -127,11 +126,8 @@ def _verdict(problem: Pairs, pair: tuple[int, int], match: re.Match[str], known:
 
 
 def split_of(problem: Pairs) -> Split:
-    """The split that a search belongs to: sha256("pairs " + canonical form) mod 20 is 0 for test, 1 for validation,
-    else train."""
-    digest = hashlib.sha256(f"pairs {problem.canonical}".encode()).digest()
-    bucket = int.from_bytes(digest[:8], "big") % 20
-    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+    """The split that a search belongs to, whatever the order of its numbers."""
+    return split_by_hash(f"pairs {problem.canonical}")
 
 
 def draw(rng: random.Random, split: Split, size: int) -> Pairs:
@@ -145,13 +141,7 @@ def draw(rng: random.Random, split: Split, size: int) -> Pairs:
 def draws(split: Split, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterator[Pairs]:
     """An endless stream of searches of the split, no two with the same canonical form; sizes take turns."""
     rng = random.Random(f"pairs-{split}-{seed}")
-    seen: set[str] = set()
-    for size in itertools.cycle(sizes):
-        problem = draw(rng, split, size)
-        while problem.canonical in seen:
-            problem = draw(rng, split, size)
-        seen.add(problem.canonical)
-        yield problem
+    return different(lambda size: draw(rng, split, size), sizes, lambda problem: problem.canonical)
 
 
 def as_problem(problem: Pairs, wording: str) -> Problem:

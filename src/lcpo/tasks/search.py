@@ -9,7 +9,6 @@ after a hit every further try would be useless. Whether a problem is for trainin
 a hash of its canonical form, before anything is trained: reordering or relabelling never moves it.
 """
 
-import hashlib
 import itertools
 import random
 import re
@@ -19,7 +18,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split
+from lcpo.tasks.base import Generated, Split, different, split_by_hash
 from lcpo.types import Problem
 
 LABELS = "abcdefghijkl"
@@ -187,11 +186,8 @@ def canonical(numbers: Sequence[int]) -> str:
 
 
 def split_of(numbers: Sequence[int]) -> Split:
-    """The split that a search belongs to: sha256("search " + canonical form) mod 20 is 0 for test, 1 for validation,
-    else train."""
-    digest = hashlib.sha256(f"search {canonical(numbers)}".encode()).digest()
-    bucket = int.from_bytes(digest[:8], "big") % 20
-    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+    """The split that a search belongs to, whatever its order and labels."""
+    return split_by_hash(f"search {canonical(numbers)}")
 
 
 def has_one_best(numbers: Sequence[int]) -> bool:
@@ -218,13 +214,7 @@ def searches(split: Split, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> It
     if not sizes or min(sizes) < 3 or max(sizes) > len(LABELS):
         raise TaskError(f"sizes are {list(sizes)}; allowed are 3 to {len(LABELS)} numbers")
     rng = random.Random(f"search-{split}-{seed}")
-    seen: set[str] = set()
-    for size in itertools.cycle(sizes):
-        search = draw(rng, split, size)
-        while canonical(search.numbers) in seen:
-            search = draw(rng, split, size)
-        seen.add(canonical(search.numbers))
-        yield search
+    return different(lambda size: draw(rng, split, size), sizes, lambda search: canonical(search.numbers))
 
 
 def as_problem(search: Search) -> Problem:

@@ -4,7 +4,6 @@ Answers are uniform on 00-99, so chance is 1 %. Whether a problem is for trainin
 a hash of its canonical form, before anything is trained: reordering or relabelling a sum never moves it.
 """
 
-import hashlib
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split
+from lcpo.tasks.base import Generated, Split, different, split_by_hash
 from lcpo.types import Problem
 
 LABELS = "abcdefghijkl"
@@ -58,9 +57,8 @@ def canonical(terms: Sequence[int]) -> str:
 
 
 def split_of(terms: Sequence[int]) -> Split:
-    """The split that a sum belongs to: sha256(canonical form) mod 20 is 0 for test, 1 for validation, else train."""
-    bucket = int.from_bytes(hashlib.sha256(canonical(terms).encode()).digest()[:8], "big") % 20
-    return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
+    """The split that a sum belongs to, whatever its order and labels."""
+    return split_by_hash(canonical(terms))
 
 
 def draw(rng: random.Random, split: Split, sizes: Sequence[int]) -> Sum:
@@ -82,14 +80,7 @@ def sums(split: Split, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterat
     if not sizes or min(sizes) < 2 or max(sizes) > len(LABELS):
         raise TaskError(f"sizes are {list(sizes)}; allowed are 2 to {len(LABELS)} terms")
     rng = random.Random(f"sums-{split}-{seed}")
-    seen: set[str] = set()
-    while True:
-        for size in sizes:
-            one = draw(rng, split, (size,))
-            while canonical(one.terms) in seen:
-                one = draw(rng, split, (size,))
-            seen.add(canonical(one.terms))
-            yield one
+    return different(lambda size: draw(rng, split, (size,)), sizes, lambda one: canonical(one.terms))
 
 
 def as_problem(one: Sum) -> Problem:
