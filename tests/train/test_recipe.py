@@ -115,7 +115,7 @@ def test_a_preset_takes_changes() -> None:
         ("tiny-exact", ["budget.template=l2"], "Did you mean 'l1'"),
         ("tiny-exact", ["group.size=6"], "does not hold budget.per_group 4"),
         ("tiny-exact", ["budget.per_group=16"], "needs two rollouts of each budget"),
-        ("tiny-exact", ["budget.kinds={exact=0.5, max=0.5}"], "objective.name='mixed'"),
+        ("tiny-exact", ["budget.kinds={exact=0.5, max=0.5}"], "take another objective: max, mixed, ceiling, correct"),
         ("tiny-exact", ["objective.name=ceiling", "objective.floor=0.1"], "has a rule for max only"),
         ("tiny-exact", ["budget.kinds={none=1.0}"], "[hindsight] teaches budgets"),
         ("tiny-exact", ["lora={r=4}"], "take 'adamw'"),

@@ -297,7 +297,7 @@ def check_kinds(reward: Objective, budgets: BudgetSampler) -> None:
             able = [name for name, other in OBJECTIVES.items() if kind in other.kinds]
             raise ConfigError(
                 f"budget.kinds draws kind {kind}, and objective '{reward.name}' has a rule for {reward.kinds[0]} only; "
-                f"draw kinds = {{ {reward.kinds[0]} = 1.0 }}, or use objective.name='mixed' (or {', '.join(able)})"
+                f"draw kinds = {{ {reward.kinds[0]} = 1.0 }}, or take another objective: {', '.join(able)}"
             )
 
 

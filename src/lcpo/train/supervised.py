@@ -99,6 +99,13 @@ def default_rate(model: Any) -> float:
     return min(1e-4, max(1e-5, 1e-4 * 5e8 / size)) * (10 if hasattr(model, "peft_config") else 1)
 
 
+def default_micro_tokens(model: Any) -> int:
+    """Padded tokens of a forward pass: 1,024 on a CPU, on a GPU 16,384 or as many as have 4 GiB of fp32 logits."""
+    if model.device.type == "cpu":
+        return 1024
+    return int(min(16_384, 2**30 // model.config.get_text_config().vocab_size))
+
+
 def micro_batches(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
     """The rows sorted by length and cut into batches of at most `tokens` padded tokens each."""
     batches: list[list[Row]] = []
@@ -274,7 +281,7 @@ def learn(
         recent.extend(kept)
     stage.show.phase(phase, steps, start)
     gpu = model.device.type == "cuda"
-    tokens = table.micro_tokens or (min(16_384, 2**30 // model.config.get_text_config().vocab_size) if gpu else 1024)
+    tokens = table.micro_tokens or default_micro_tokens(model)
     bf16 = gpu if table.bf16 is None else table.bf16
     if stage.args.gradient_checkpointing:
         model.enable_input_require_grads()
