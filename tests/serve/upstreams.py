@@ -16,6 +16,7 @@ from served import serving
 from lcpo.serve.app import Server, make_app
 from lcpo.serve.kinds import detect
 from lcpo.serve.plan import Served
+from lcpo.serve.spellings import EFFORT
 from lcpo.serve.upstream import UpstreamBackend
 
 THOUGHT, ANSWER = [f"t{i} " for i in range(30)], ["forty", "-two"]
@@ -125,12 +126,14 @@ async def _stream(double: Double, body: dict[str, Any]) -> AsyncGenerator[bytes,
 
 
 @contextmanager
-def in_front_of(double: Double, kind: str | None = None, wording: str | None = None, **given: Any) -> Iterator[str]:
+def in_front_of(
+    double: Double, kind: str | None = None, wording: str | None = None, effort: Any = EFFORT, **given: Any
+) -> Iterator[str]:
     """A proxy in front of the double."""
     with serving(double_app(double)) as up:
         found = asyncio.run(detect(up + "/v1", "sk-up", kind))
         double.bodies.clear()
-        served = {name: Served(name, wording=wording) for name in found.models}
+        served = {name: Served(name, wording=wording, effort=effort) for name in found.models}
         backend = UpstreamBackend(found, served, key="sk-up", **given)
         with serving(make_app(Server(backend, served))) as url:
             yield url

@@ -28,6 +28,7 @@ from lcpo.serve.calls import ApiError, Backend, Call, Outcome, Piece
 from lcpo.serve.guard import LOOPBACK, Guard, Rules
 from lcpo.serve.ledger import Key, Ledger, Reservation, reserve_for_key
 from lcpo.serve.metrics import Metrics
+from lcpo.serve.page import page
 from lcpo.serve.plan import Served
 from lcpo.serve.wire_messages import MessagesWire
 from lcpo.serve.wire_responses import ResponsesWire
@@ -227,6 +228,12 @@ def make_app(server: Server) -> FastAPI:
     app.add_middleware(Guard, rules=server.rules)
     _errors(app)
 
+    playground = page()
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        return playground
+
     @app.get("/health")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
@@ -234,7 +241,14 @@ def make_app(server: Server) -> FastAPI:
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         data = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "lcpo", **server.backend.describe(name)}
+            {
+                "id": name,
+                "object": "model",
+                "created": 0,
+                "owned_by": "lcpo",
+                "effort": dict(server.models[name].effort),
+                **server.backend.describe(name),
+            }
             for name in server.backend.names
         ]
         return {"object": "list", "data": data}

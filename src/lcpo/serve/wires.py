@@ -233,6 +233,6 @@ class CompletionWire(ChatWire):
 
     def whole(self, outcome: Outcome) -> dict[str, Any]:
         """text_completion"""
-        text = self._text(Piece("".join(self.thought), "".join(self.answer)))
+        text = self._text(Piece(*self.texts()))
         told = {"usage": openai_usage(self.plan, outcome), "lcpo": report(self.plan, outcome)}
         return {**self._of(text, outcome.finish, outcome.stop), **told}
