@@ -5,6 +5,7 @@ A policy that ignores the number in its prompt gives RL nothing to reward. But e
 length, train as supervised; in a second round the samples come from the model that the first one made.
 """
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def hindsight(stage: Stage, table: HindsightTable, problems: Sequence[Problem], 
 
         def rows(at: int, pairs: Any = pairs, prompts: Any = prompts) -> list[Row]:
             chosen = pairs[at * table.batch : (at + 1) * table.batch]
-            return [Row(prompts[own.problem.id, budget], own.ids, [True] * len(own.ids)) for own, budget in chosen]
+            return [Row(prompts[own.problem, budget], own.ids, [True] * len(own.ids)) for own, budget in chosen]
 
         told[-1]["loss"] = learn(stage, table, steps, rows, f"hindsight-{round_ + 1}", names[2 * round_ + 1])
     return told
@@ -165,7 +166,7 @@ def engine_of(stage: Stage) -> Engine:
         return LocalEngine(stage.model, stage.tokenizer)
     folder = stage.folder / "vllm"
     if PartialState().is_main_process:
-        policy.save(stage.model, stage.tokenizer, folder, card=recipe.about)
+        policy.save(copy.deepcopy(stage.model), stage.tokenizer, folder, card=recipe.about)
     PartialState().wait_for_everyone()
     share = float(trl.get("vllm_gpu_memory_utilization", 0.3))
     return VllmEngine.load(folder / "model", gpu_memory_utilization=share)
@@ -239,11 +240,11 @@ def relabelled(
     return result
 
 
-def _prompts(stage: Stage, pairs: Sequence[tuple[SelfSample, Budget]]) -> dict[tuple[str, Budget], list[int]]:
+def _prompts(stage: Stage, pairs: Sequence[tuple[SelfSample, Budget]]) -> dict[tuple[Problem, Budget], list[int]]:
     """The ids of every prompt that will be learned from, each rendered and tokenised once."""
     template = stage.recipe.budget.template
-    wanted = {(own.problem.id, budget): own.problem for own, budget in pairs}
-    asked = [ask(user_message(problem, template), budget, template) for (_, budget), problem in wanted.items()]
+    wanted = list(dict.fromkeys((own.problem, budget) for own, budget in pairs))
+    asked = [ask(user_message(problem, template), budget, template) for problem, budget in wanted]
     return dict(zip(wanted, encode(stage.tokenizer, asked), strict=True))
 
 

@@ -1,6 +1,5 @@
 """The model in training: loaded with its adapter, passed from stage to stage as a folder, saved whole at the end."""
 
-import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -75,11 +74,11 @@ def plain(model: Any) -> Any:
 def save(model: Any, tokenizer: Any, run: Path, card: str, state: Any = None) -> None:
     """model/ with weights, tokenizer, chat template, generation settings and card; LoRA: merged, with adapter/ kept.
 
-    state: the weights, gathered, where every process holds a part of them.
+    The model is merged in place, so this comes last. state: the weights, gathered, where every process holds a part.
     """
     if hasattr(model, "merge_and_unload"):
         files.write_folder(run / "adapter", lambda folder: _save_adapter(model, folder))
-        model = copy.deepcopy(model).merge_and_unload()
+        model = model.merge_and_unload()
 
     def write(folder: Path) -> None:
         model.save_pretrained(folder, state_dict=state)
