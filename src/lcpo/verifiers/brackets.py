@@ -64,3 +64,23 @@ def encloses(text: str, left: int, right: int) -> bool:
         if depth < 0:
             return False
     return depth == 0
+
+
+def sides(text: str) -> list[str]:
+    """A text cut at its outermost equals signs; not at those of <=, != or inside brackets."""
+    parts, depth, start = [], 0, 0
+    for i, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if char == "=" and depth == 0 and (i == 0 or text[i - 1] not in "<>!\\"):
+            parts.append(text[start:i].strip())
+            start = i + 1
+    return [*parts, text[start:].strip()]
+
+
+def depth_of(text: str) -> int:
+    """How deep the brackets of a text are nested, whatever they are."""
+    depth = deepest = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        deepest = max(deepest, depth)
+    return deepest

@@ -28,13 +28,13 @@ _LETTERS = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho _ sigma tau upsilon phi "
     "chi psi omega"
 )
-_GREEK = _LETTERS.split()
+GREEK = _LETTERS.split()
 _CURRENCY = {"$": "dollars", "€": "euros", "£": "pounds", "¥": "yen", "₹": "rupees", "¢": "cents", "₩": "won"}
 _HIGH = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 _LOW = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n", strict=True))
 _TABLE = str.maketrans(
     _SIGNS
-    | {chr(0x3B1 + i): f"\\{name} " for i, name in enumerate(_GREEK) if name != "_"}
+    | {chr(0x3B1 + i): f"\\{name} " for i, name in enumerate(GREEK) if name != "_"}
     | {chr(0xFF10 + i): str(i) for i in range(10)}
     | dict.fromkeys(map(chr, (*range(32), 127, 0xA0, *range(0x2000, 0x2010), 0x202F, 0x205F, 0x2060, 0x3000)), " ")
     | {"\ufeff": ""}
@@ -95,6 +95,8 @@ _LAYOUT = _rules(
     (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
     (r"\\(?:dots|cdots|dotsc|dotsb)(?![A-Za-z])|(?<!\.)\.{3,}", r"\\ldots "),
     (r"\\lg(?![A-Za-z])", r"\\log"),
+    (r"\\log\s*_\s*(?:e(?![A-Za-z])|\{\s*e\s*\})", r"\\ln "),
+    (r"\\pmod\s*(\w+)", r"\\pmod{\1}"),
     (r"\\(begin|end)\{(?:Bmatrix|smallmatrix|matrix)\}", r"\\\1{pmatrix}"),
     (r"(\\mathbb\{[A-Z]\})\s*(?:-|\\backslash)\s*\\\{", r"\1\\setminus\\{"),
     (r"o'clock", "oclock"),
@@ -250,7 +252,7 @@ def _bare_words(text: str) -> str:
         word = match[0]
         if re.fullmatch(_FUNCTIONS, word):
             return f"\\{word} "
-        if word in _GREEK:
+        if word in GREEK:
             return f"\\{word} "
         if word.lower() in ("inf", "infinity"):
             return r"\infty "

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from lcpo.verifiers import units
 from lcpo.verifiers.answer import WORD, Answer, Kind, latex_of, squeezed
-from lcpo.verifiers.brackets import encloses, split
+from lcpo.verifiers.brackets import depth_of, encloses, sides, split
+from lcpo.verifiers.normalise import GREEK
 from lcpo.verifiers.numbers import Number, number
 from lcpo.verifiers.single import one, quantity
 from lcpo.verifiers.words import ABOUT, CARDINAL, DENIED
@@ -25,10 +26,11 @@ _SAME_WORDS = (
     (re.compile(r"dne|does not exist|doesn't exist"), "dne"),
 )  # fmt: skip
 _BRACKETS = (("\\{", "\\}"), ("\\langle", "\\rangle"), ("(", ")"), ("(", "]"), ("[", ")"), ("[", "]"))
-_LETTER = r"(?:\\?[A-Za-z]+'*(?:\s*_\s*(?:\{[^{}]*\}|\w))?)"
+_LETTER = r"(?:(?:\\[A-Za-z]+|[A-Za-z])'*(?:\s*_\s*(?:\{[^{}]*\}|\w))?)"
 _NAME = re.compile(
     rf"(?:{_LETTER}(?:\^\{{-1\}})?(?:\([^()=]*\))?|\({_LETTER}(?:\s*,\s*{_LETTER})+\)|(?:m\s*)?\\angle\s*[A-Z]+"
-    r"|\\(?:overline|vec|bar|hat)\{[^{}]*\}|\|[A-Z]{1,2}\||[A-Z]{2,3}|" + r'(?:"[^"]*"[\s-]*)+(?:\([^()=]*\))?)'
+    r"|\\(?:overline|vec|bar|hat)\{[^{}]*\}|\\frac\{d[^{}]*\}\{d[^{}]*\}|\|[A-Z]{1,2}\||[A-Z]{2,3}|"
+    + r'(?:"[^"]*"[\s-]*)+(?:\([^()=]*\))?)'
 )
 _RELATION = re.compile(r"<|>|\\(?:le|ge|ne|in|notin|equiv|subset|subseteq|to|sim|mid|Rightarrow)(?![A-Za-z])|\\approx")
 _CONDITION = re.compile(
@@ -46,13 +48,17 @@ _NEGATIVE = re.compile(r'"(?:negative|minus|Negative|Minus)"\s*(?=\d|\\frac|")')
 _LABEL = re.compile(r'((?:"[^"]*"[\s-]*)+?)(?:"(?:is|are|equals)"\s*:?|:|=)\s*(?=[^\s"])|[A-Z]\s*:\s*(?=[^:]*=)')
 
 
+DEEPEST = 20
+"""Brackets within brackets of the deepest thing that is taken apart."""
+
+
 @lru_cache(maxsize=65536)
 def read(text: str) -> Answer:
     """A cleaned answer (see normalise.clean), taken apart."""
     plain = number(text)
     if plain is not None:
         return Answer(text, latex_of(plain), plain)
-    answer = _read(text)
+    answer = _read(text) if depth_of(text) <= DEEPEST else Answer(text)
     return replace(answer, text=squeezed(answer.text if answer.words else text))
 
 
@@ -117,8 +123,8 @@ def _negative(text: str) -> Answer | None:
 
 def _labelled(text: str) -> Answer | None:
     """(C) 12: an option's label before what it says."""
-    label = re.match(r'"?\(\s*(?:"([A-J])"\s*\)"?[\s.:]+(?=\S)|([A-J])\s*\)[\s.:]+(?=[^\s=+*/^-]))', text)
-    return replace(_read(text[label.end() :].strip()), label=label[1] or label[2]) if label else None
+    label = re.match(r'"?\(\s*(?:"([A-Ja-j])"\s*\)"?[\s.:]+(?=\S)|([A-J])\s*\)[\s.:]+(?=[^\s=+*/^-]))', text)
+    return replace(_read(text[label.end() :].strip()), label=(label[1] or label[2]).upper()) if label else None
 
 
 def _introduced(text: str) -> Answer | None:
@@ -133,6 +139,8 @@ def _conditional(text: str) -> Answer | None:
     """An expression "for" "all" "real" x, or one "where" something holds; a number may only be said for all."""
     condition = _CONDITION.search(text)
     if condition is None or condition.start() == 0:
+        return None
+    if "\\ne" in condition[0] and _RELATION.search(text[: condition.start()]):
         return None
     kept = _read(text[: condition.start()].strip())
     said = squeezed(condition[0].strip(" ,;()"))
@@ -194,7 +202,7 @@ def _structured(text: str) -> Answer:
         return replace(rest, name=_named(named[1]))
     if len(parts) > 1:
         return _listed(text, kind, parts)
-    if "=" in text and "\\begin" not in text:
+    if "\\begin" not in text and len(sides(text)) > 1:
         return _equation(text)
     if column := _COLUMN.fullmatch(text):
         entries = tuple(read(entry.strip()) for entry in column[1].split("\\\\") if entry.strip())
@@ -246,25 +254,32 @@ def _bracketed(text: str, left: str, right: str) -> Answer:
 
 def _equation(text: str) -> Answer:
     """name = value (the last of a chain), a calculation with its result, or an equation that algebra has to compare."""
-    sides = [side.strip() for side in re.split(r"(?<![<>\\!])=", text)]
-    if not all(sides):
-        return Answer(text) if sides[0] or len(sides) != 2 else _structured(sides[1])
+    parts = sides(text)
+    if not all(parts):
+        return Answer(text) if parts[0] or len(parts) != 2 else _structured(parts[1])
     if _RELATION.search(text):
         return one(text)
-    if any(WORD.search(side) for side in sides[1:-1]):
+    if any(WORD.search(side) for side in parts[1:-1]):
         return Answer(text)
-    first, last = sides[0], sides[-1]
+    first, last = parts[0], parts[-1]
     value = _structured(last)
     if _NAME.fullmatch(first):
         return replace(value, name=_named(first))
     whole = one(text).latex
     if value.number is not None and _quantity(first, value.number):
-        return replace(value, equation=whole if re.search(r"(?<![\\A-Za-z])[A-Za-z]", first) else "")
+        return replace(value, equation=whole if _variables(first) else "")
     if _NAME.fullmatch(last) and (other := _structured(first)).number is not None:
         return replace(other, name=_named(last))
-    if len(sides) > 2:
+    if len(parts) > 2 or not _variables(text):
         return value
     return Answer(text, equation=whole)
+
+
+def _variables(text: str) -> set[str]:
+    """The letters of a text that stand for something, Greek ones too: not those of commands, nor e, i and pi."""
+    greek = set(re.findall(r"\\([a-z]+)(?![A-Za-z])", text)) & {*GREEK} - {"pi"}
+    bare = re.sub(r'\\[A-Za-z]+|"[^"]*"', " ", text)
+    return greek | (set(re.findall(r"[A-Za-z]", bare)) - {"e", "i"})
 
 
 def _named(left: str) -> str:

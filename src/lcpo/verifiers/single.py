@@ -11,6 +11,7 @@ from lcpo.verifiers.units import Unit
 from lcpo.verifiers.words import ABOUT, SCALE
 
 _QUANTITY = re.compile(r"""([\d.,/ ]*\d)\s*("[^"]*"|[hdgms](?![A-Za-z]))\s*(?:(?:,|"and")\s*)*""")
+_TEXT_ALONE = re.compile(r"\\(?:equiv|angle|triangle|parallel|perp|cong|sim|widehat|arc)(?![A-Za-z])")
 _UNIT_LETTER = re.compile(r"(?<=[\d}])\s*(?:m\s*/\s*s|(?<=[\d}\s])m|(?<=\s)[sghLJNWVAK])(?:\s*\^\s*\{?[23]\}?)?$")
 
 
@@ -135,7 +136,7 @@ def _valued(text: str, body: str, unit: Unit) -> Answer:
     body = re.sub(r"(?<=[\w})])\s*\^\\circ", "", body) if not re.search(r"\\(?:sin|cos|tan)", body) else body
     if body.endswith("%"):
         body = body[:-1].rstrip()
-    if not body or '"' in body or "'" in body or "?" in body or "\\equiv" in body or re.search(r"\d\s+\d", body):
+    if not body or '"' in body or "'" in body or "?" in body or _TEXT_ALONE.search(body) or re.search(r"\d\s+\d", body):
         return Answer(text)
     if re.fullmatch(r"[A-Z]{2,}|[a-z]{3,}", body):
         return Answer(body.casefold(), words=True)

@@ -110,7 +110,7 @@ def equal(gold: list[Any], answer: list[Any]) -> bool:
 
 def _relations(form: list[Any]) -> bool:
     """Whether a form is a union or an intersection of conditions: x<2 or x>3."""
-    return form[1] in ("or", "and") and all(_RELATION.search(member[0]) for member in form[2])
+    return form[1] in ("or", "and", ",") and all(_RELATION.search(member[0]) for member in form[2])
 
 
 def _both_cases(latex: str) -> bool:
