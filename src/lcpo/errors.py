@@ -30,6 +30,10 @@ class EngineError(LcpoError):
     """A model, server or trainer cannot do what was asked."""
 
 
+class RequestError(EngineError):
+    """One request cannot be answered; others may be."""
+
+
 class MissingExtra(LcpoError):
     """An optional dependency is not installed; the message names the extra to install."""
 

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from lcpo.cli import emit
+from lcpo.cli.server_options import server_options
 
 
 @click.command("ask")
@@ -24,8 +25,7 @@ from lcpo.cli import emit
     show_default=True,
     help="What runs a model here; a wrong name lists all.",
 )
-@click.option("--api-key", metavar="KEY", help="Key of a server, or @FILE that holds it.")
-@click.option("--tokenizer", metavar="NAME", help="Tokenizer of a server's model, for methods that continue a text.")
+@server_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(model: str, question: str, as_json: bool, **given: Any) -> None:
     """Ask MODEL one QUESTION, and see what was sent, the answer, and what it used.

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from lcpo.cli import emit
+from lcpo.cli.server_options import server_options
 
 
 def _list(text: str | None) -> tuple[str, ...]:
@@ -56,8 +57,7 @@ def _budgets(text: str | None) -> tuple[int, ...]:
 @click.option(
     "--batch", type=click.IntRange(1), default=1536, metavar="N", help="Requests side by side, unit of resume."
 )
-@click.option("--api-key", metavar="KEY", help="Key of a server, or @FILE that holds it.")
-@click.option("--tokenizer", metavar="NAME", help="Tokenizer of a server's model, for methods that continue a text.")
+@server_options
 @click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table.")
 def command(models: tuple[str, ...], out: Path | None, resume: bool, as_json: bool, **given: Any) -> None:
     """Measure accuracy and length of MODELs at every budget, against baselines.
@@ -68,7 +68,7 @@ def command(models: tuple[str, ...], out: Path | None, resume: bool, as_json: bo
     from lcpo.evaluate.plan import Options
     from lcpo.evaluate.run import evaluate
 
-    connection = {name: given.pop(name) for name in ("engine", "api_key", "tokenizer")}
+    connection = {name: given.pop(name) for name in ("engine", "api_key", "tokenizer", "opened", "without", "parallel")}
     given["budgets"], given["methods"] = _budgets(given["budgets"]), _list(given["methods"])
     folder, found = evaluate(Options(models=models, **given), out, resume=resume, **connection)
     _report(folder)

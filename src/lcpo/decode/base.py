@@ -200,7 +200,13 @@ class ResponseBuilder:
         return self.done()
 
     def done(self, thinking: Thinking = "auto", graded: str | None = None, *, planned_end: bool = False) -> Response:
-        """The response, its tokens counted. planned_end: the last limit was the method's own and not the cap."""
+        """The response, its tokens counted. planned_end: the last limit was the method's own and not the cap.
+
+        Where nobody knows whether the prompt opened the thought, a response that was cut counts as one.
+        """
+        opened = self.ask.format.opened
+        if opened is None:
+            opened = self.finish == "length" and not planned_end
         return Response(
             prompt=self.request(1).prompt_text,
             response=self.written,
@@ -208,7 +214,7 @@ class ResponseBuilder:
             finish="end" if planned_end else self.finish,
             forced=self.forced,
             calls=self.calls,
-            thinking=True if thinking == "auto" and self.ask.format.opened else thinking,
+            thinking=True if thinking == "auto" and opened else thinking,
             graded=graded,
             reasoning=self.reasoning if self.calls == 1 else None,
             from_ids=self.written.ids is not None,
@@ -279,11 +285,11 @@ async def run_method(engine: Engine, steps: Steps, on_text: Callable[[str], None
     try:
         requests = next(steps)
         while True:
-            if len(requests) == 1:
+            if len(requests) == 1 and on_text is not None:
                 send(requests[0].prefix.text)
-                generations = [await _generate(engine, requests[0], send)]
+                generations = [await _streamed(engine, requests[0], send)]
             else:
-                generations = await asyncio.gather(*(_generate(engine, request) for request in requests))
+                generations = await asyncio.gather(*map(engine.complete, requests))
             requests = steps.send(generations)
     except StopIteration as stop:
         response: Response = stop.value
@@ -291,13 +297,12 @@ async def run_method(engine: Engine, steps: Steps, on_text: Callable[[str], None
         return response
 
 
-async def _generate(engine: Engine, request: Request, send: Callable[[str], None] | None = None) -> Generation:
+async def _streamed(engine: Engine, request: Request, send: Callable[[str], None]) -> Generation:
     """What comes of a request; `send` is called with prefix and text so far."""
     text = request.prefix.text
     async for delta in engine.stream(request):
         text += delta.text
-        if send is not None:
-            send(text)
+        send(text)
         if delta.generation is not None:
             return delta.generation
     raise AssertionError("a stream ends with a generation")

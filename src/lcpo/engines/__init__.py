@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from typing import Any
 
 from lcpo.engines.base import Engine
 from lcpo.engines.models import ModelSource
@@ -16,19 +17,18 @@ ENGINES: Mapping[str, str] = {
 """Engines that load a model in this process: name -> module and class, whose `load(path, name)` makes one."""
 
 
-def make_engine(
-    source: ModelSource, engine: str = "auto", api_key: str | None = None, tokenizer: str | None = None
-) -> Engine:
+def make_engine(source: ModelSource, engine: str = "auto", **server: Any) -> Engine:
     """The engine of a model: a client for a URL, else the named one; auto is transformers.
 
-    Raises ConfigError, EngineError.
+    server: fields of lcpo.engines.openai.Connection; None is their default. Raises ConfigError, EngineError.
     """
+    server = {name: value for name, value in server.items() if value not in (None, ())}
     if source.kind == "server":
-        from lcpo.engines.openai import OpenAIEngine
+        from lcpo.engines.openai import Connection, OpenAIEngine
 
-        return OpenAIEngine.connect(source.path, api_key=api_key, tokenizer=tokenizer)
-    if api_key or tokenizer:
-        raise ConfigError("--api-key and --tokenizer are for servers; MODEL is not a URL")
+        return OpenAIEngine.connect(source.path, Connection(**server))
+    if server:
+        raise ConfigError(f"{', '.join(server)}: these are for servers, and {source.name} is none; leave them out")
     name = "transformers" if engine == "auto" else engine
     if name not in ENGINES:
         raise unknown("engine", name, ["auto", *ENGINES])

@@ -109,14 +109,15 @@ class Generation:
 
 @dataclass(frozen=True)
 class Format:
-    """How a model writes its thought: the opening, the closing, and whether the chat template opens it in the prompt.
+    """How a model writes its thought: the opening, the closing, and whether the chat template opens it in the prompt
+    (None: nobody knows, as with a server).
 
     Qwen3 and R1 models put the tags on lines of their own: open "<think>\\n", close "\\n</think>\\n\\n".
     """
 
     open: str = OPEN
     close: str = CLOSE
-    opened: bool = False
+    opened: bool | None = False
 
     @property
     def empty(self) -> str:
@@ -160,19 +161,30 @@ class Engine(ABC):
         """How many tokens fit into the model's context after a request's prompt; None where that is not known."""
         return None
 
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """The continuations, in the order of the requests. Raises EngineError."""
+    async def complete(self, request: Request) -> Generation:
+        """The whole continuation. Raises EngineError."""
+        async for delta in self.stream(request):
+            if delta.generation is not None:
+                return delta.generation
+        raise AssertionError("a stream ends with a generation")
 
-        async def last(request: Request) -> Generation:
-            async for delta in self.stream(request):
-                if delta.generation is not None:
-                    return delta.generation
-            raise AssertionError("a stream ends with a generation")
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """The continuations, in the order of the requests. Raises EngineError, the first one that there is."""
 
         async def every() -> list[Generation]:
-            return await asyncio.gather(*map(last, requests))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self.complete(request)) for request in requests]
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
+            finally:
+                await self.aclose()
+            return [task.result() for task in tasks]
 
         return run_async(every())
+
+    async def aclose(self) -> None:  # noqa: B027  # most engines hold nothing
+        """Lets go of what belongs to the running event loop."""
 
     @abstractmethod
     def encode(self, text: str) -> Segment:

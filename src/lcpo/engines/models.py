@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from lcpo.config import read_toml
 from lcpo.errors import ConfigError, EngineError, unknown
@@ -49,7 +50,9 @@ def resolve(model: str) -> ModelSource:
     """
     if SERVER.fullmatch(model):
         url, _, name = model.partition("#")
-        return ModelSource(name or url.split("://")[1].split("/")[0], url + (f"#{name}" if name else ""), "server")
+        return ModelSource(
+            name or urlsplit(url).netloc.rpartition("@")[2], url + (f"#{name}" if name else ""), "server"
+        )
     if model in SHIPPED:
         folder = SHIPPED[model]
         if not (folder / "config.json").is_file():

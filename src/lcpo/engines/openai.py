@@ -8,78 +8,118 @@ that make the model go on with a given beginning need one of two things from the
 """
 
 import asyncio
+import os
+import re
+import sys
 import time
-import weakref
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import httpx
 
-from lcpo.engines.base import ON_LINES, Delta, Engine, Finish, Format, Generation, Request, Segment, sub_seed
-from lcpo.errors import ConfigError, EngineError, MissingExtra
+from lcpo.engines.base import ON_LINES, Delta, Engine, Format, Generation, Request, Segment, run_async, sub_seed
+from lcpo.engines.replies import SHORT, Failure, Reply, document, refused
+from lcpo.errors import ConfigError, EngineError, MissingExtra, RequestError, unknown
 from lcpo.thinking import CLOSE, OPEN, Marks
 
-TRY_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
-"""HTTP answers that may be different next time."""
+KEYS = ("LCPO_API_KEY", "OPENAI_API_KEY")
+"""Environment variables that may hold a server's key; the first one that is set counts."""
+OPTIONAL = ("top_p", "top_k", "min_p", "seed", "min_tokens", "stream_options", "temperature")
+"""Parameters that can be left out, those that matter least first."""
+REFUSED = re.compile(
+    r"not support|unsupport|unrecogni|unknown|unexpected|not permitted|not allowed|extra input|only the default"
+    r"|deprecated|cannot both|invalid param",
+    re.IGNORECASE,
+)
+"""What a server says of a parameter that it does not take, beside its name."""
 SEED = "x-lcpo-seed"
 """The header that holds a whole seed; the field `seed` of the body holds what other servers take, 31 bits."""
-SHORT = 400
-"""Characters of a server's message that an error repeats."""
+PAID_TRIES = 4
+"""How often an answer is asked for where the server works on it and then fails."""
+QUIET = 5.0
+"""Seconds in which the same trouble is told once."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a server is spoken to, beside its address.
+
+    api_key: sent as a bearer token; None: what the environment holds (KEYS). tokenizer: a folder or hub id (or the
+    tokenizer itself). opened: whether the chat template opens `<think>` in the prompt; None: what the tokenizer says,
+    else unknown. without: parameters that are left out (OPTIONAL). parallel: requests open at once. deadline: seconds
+    for which the failures of one request are tried again. timeout: seconds until an answer begins, or a stream goes on.
+    pause: seconds before the second try.
+    """
+
+    api_key: str | None = None
+    tokenizer: Any = None
+    opened: bool | None = None
+    without: tuple[str, ...] = ()
+    parallel: int = 16
+    deadline: float = 300.0
+    timeout: float = 1800.0
+    pause: float = 0.5
 
 
 class OpenAIEngine(Engine):
-    """A client of one model on one server.
+    """A client of one model on one server; it has one pool of connections, in the event loop that uses it.
 
-    parallel: requests open at once. deadline: seconds until a request is given up, retries included. Failed connections
-    and busy servers are tried again with growing pauses, or after what Retry-After says.
+    left_out: parameters that are not sent, because the user or the server says so.
     """
 
-    def __init__(
-        self,
-        url: str,
-        model: str,
-        *,
-        api_key: str | None = None,
-        tokenizer: Any = None,
-        parallel: int = 16,
-        deadline: float = 600.0,
-        pause: float = 0.5,
-    ) -> None:
-        self.name, self.url, self.tokenizer = model, url.rstrip("/"), tokenizer
-        self.parallel, self.deadline, self.pause = parallel, deadline, pause
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self.client = httpx.Client(headers=headers, timeout=httpx.Timeout(deadline, connect=10.0))
-        weakref.finalize(self, self.client.close)
+    def __init__(self, url: str, model: str, connection: Connection = Connection()) -> None:
+        for name in connection.without:
+            if name not in OPTIONAL:
+                raise unknown("parameter to leave out", name, OPTIONAL)
+        self.name, self.connection = model, connection
+        try:
+            self.url = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"{url} is no URL: {error}; give one like http://127.0.0.1:8000/v1#MODEL") from None
+        self.where = str(self.url.copy_with(userinfo=b"", query=None)).rstrip("/")
+        self.key = connection.api_key or next(filter(None, map(os.environ.get, KEYS)), None)
+        if self.key and not (self.key.isascii() and self.key.isprintable()):
+            raise ConfigError("the API key holds characters that no key has; give the key alone")
+        self.tokenizer = _tokenizer(connection.tokenizer)
         self.marks: Marks | None = None
-        self.format = _format(tokenizer)
+        self.format = _format(self.tokenizer, connection.opened)
+        self.left_out = set(connection.without)
         self._limit_name = "max_tokens"
+        self._session: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient, asyncio.Semaphore] | None = None
+        self._answered: float | None = None
+        self._goes_on = False
+        self._told: dict[str, float] = {}
 
     @classmethod
-    def connect(cls, path: str, *, api_key: str | None = None, tokenizer: str | None = None) -> "OpenAIEngine":
-        """From `URL#model`; without a model the server's only one is taken. api_key: the key, or @FILE that holds it.
-
-        Raises ConfigError and EngineError in one line.
-        """
+    def connect(cls, path: str, connection: Connection = Connection()) -> "OpenAIEngine":
+        """From `URL#model`; without a model the server's only one is taken. Raises ConfigError, EngineError."""
         url, _, model = path.partition("#")
-        if api_key and api_key.startswith("@"):
-            try:
-                api_key = Path(api_key[1:]).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigError(f"cannot read the API key from {api_key[1:]}: {error.strerror}") from None
-        engine = cls(url, model, api_key=api_key, tokenizer=_tokenizer(tokenizer) if tokenizer else None)
+        engine = cls(url, model, connection)
         if not model:
             names = engine.models()
             if len(names) != 1:
-                raise ConfigError(f"{url} serves {', '.join(names) or 'nothing'}; name one as {url}#MODEL")
+                raise ConfigError(f"{engine.where} serves {', '.join(names) or 'nothing'}; name one as URL#MODEL")
             engine.name = names[0]
         return engine
 
     def models(self) -> list[str]:
         """What the server serves. Raises EngineError."""
-        found = self._call("GET", "/models", None).get("data", [])
-        return [str(one.get("id")) for one in found]
+
+        async def listed() -> list[str]:
+            patience = _Patience(self)
+            while True:
+                try:
+                    async with aclosing(self._pieces("GET", "/models")) as pieces:
+                        return [str(model.get("id")) async for piece in pieces for model in piece.get("data") or []]
+                except Failure as failure:
+                    await patience.wait(failure)
+                finally:
+                    await self.aclose()
+
+        return run_async(listed())
 
     def encode(self, text: str) -> Segment:
         """`text`, with ids where a tokenizer was given (they are counted, never sent)."""
@@ -91,24 +131,53 @@ class OpenAIEngine(Engine):
         """Not known here. Raises EngineError."""
         raise EngineError(f"{self.name} gives text, not token ids")
 
-    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
-        """The whole continuation at once."""
-        (generation,) = await asyncio.to_thread(self.generate, [request])
-        yield Delta(None, generation.kept.text, generation)
+    def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        """The continuation as it comes. Raises EngineError, of which RequestError is about this request alone."""
+        return self._deltas(request, True)
 
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """The continuations, in the order of the requests. Raises EngineError once one of them fails for good."""
-        if not requests:
-            return []
-        with ThreadPoolExecutor(min(self.parallel, len(requests))) as threads:
-            return list(threads.map(self._one, requests))
+    async def complete(self, request: Request) -> Generation:
+        """The continuation in one answer, as `stream`."""
+        async for delta in self._deltas(request, False):
+            if delta.generation is not None:
+                return delta.generation
+        raise AssertionError("an answer ends with a generation")
 
-    def _one(self, request: Request) -> Generation:
-        if isinstance(request.prompt, Segment) or (self.tokenizer is not None and request.prefix.text):
-            return self._completion(request)
-        return self._chat(request)
+    async def aclose(self) -> None:
+        """Closes the connections of this event loop."""
+        if self._session is not None and self._session[0] is asyncio.get_running_loop():
+            await self._session[1].aclose()
+            self._session = None
 
-    def _common(self, request: Request) -> dict[str, Any]:
+    # ---- one request ------------------------------------------------------------------------------------------------
+
+    async def _deltas(self, request: Request, streamed: bool) -> AsyncGenerator[Delta, None]:
+        async with self._open()[1]:
+            patience = _Patience(self)
+            while True:
+                path, body = self._call(request, streamed)
+                seed = {SEED: str(request.seed)}
+                reply, sent = Reply(request), 0
+                try:
+                    async with aclosing(self._pieces("POST", path, body, seed)) as pieces:
+                        async for piece in pieces:
+                            reply.add(piece)
+                            if streamed and (new := reply.certain[sent:]):
+                                sent += len(new)
+                                yield Delta(None, new)
+                    generation = reply.generation()
+                except Failure as failure:
+                    if sent:
+                        raise RequestError(self._line(f"the answer broke off: {failure}")) from None
+                    if not self._leaves_out(failure, body):
+                        await patience.wait(failure)
+                    continue
+                self._answered = time.monotonic()
+                self._check_it_goes_on(request, path, reply)
+                yield Delta(None, generation.kept.text[sent:], generation)
+                return
+
+    def _call(self, request: Request, streamed: bool) -> tuple[str, dict[str, Any]]:
+        """(path, body) of a request."""
         body: dict[str, Any] = {
             "model": self.name,
             self._limit_name: request.max_tokens,
@@ -116,159 +185,179 @@ class OpenAIEngine(Engine):
             "top_p": request.top_p,
             "seed": sub_seed(request.seed, request.prefix.text) % 2**31,
         }
-        if request.stop:
-            body["stop"] = list(request.stop)
-        if request.min_tokens:
-            body["min_tokens"] = request.min_tokens
-        return body
-
-    def _chat(self, request: Request) -> Generation:
-        assert not isinstance(request.prompt, Segment)
+        further = {"top_k": request.top_k, "min_p": request.min_p, "min_tokens": request.min_tokens}
+        body |= {name: value for name, value in {**further, "stop": list(request.stop)}.items() if value}
+        if streamed:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body = {name: value for name, value in body.items() if name not in self.left_out}
+        before = _whole(request.prefix.text)
+        if isinstance(request.prompt, Segment):
+            return "/completions", {**body, "prompt": request.prompt.text + before}
         messages = [{"role": message.role, "content": message.content} for message in request.prompt]
-        body = self._common(request)
-        if request.prefix.text:
-            messages.append({"role": "assistant", "content": _whole(request.prefix.text)})
+        if before and self.tokenizer is not None:
+            return "/completions", {**body, "prompt": _rendered(self.tokenizer, messages) + before}
+        if before:
+            messages.append({"role": "assistant", "content": before})
             body |= {"add_generation_prompt": False, "continue_final_message": True}
-        answer = self._post("/chat/completions", {**body, "messages": messages}, request.seed)
-        choice = _choice(answer)
-        message = choice.get("message") or {}
-        text = message.get("content") or ""
-        thought = message.get("reasoning_content") or message.get("reasoning")
-        if isinstance(thought, str) and thought:
-            text = (
-                f"{OPEN}{thought}{CLOSE}{text}" if text or choice.get("finish_reason") != "length" else OPEN + thought
+        return "/chat/completions", {**body, "messages": messages}
+
+    def _open(self) -> tuple[httpx.AsyncClient, asyncio.Semaphore]:
+        """The client and the turns of the running event loop."""
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session[0] is not loop:
+            many = self.connection.parallel
+            client = httpx.AsyncClient(
+                headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
+                timeout=httpx.Timeout(self.connection.timeout, connect=10.0),
+                limits=httpx.Limits(max_connections=many, max_keepalive_connections=many),
+                verify=_tls(),
             )
-        return _generation(text, choice, answer, request)
+            self._session = (loop, client, asyncio.Semaphore(many))
+        return self._session[1:]
 
-    def _completion(self, request: Request) -> Generation:
-        prompt = request.prompt
-        if isinstance(prompt, Segment):
-            before = prompt.text
-        else:
-            messages = [{"role": message.role, "content": message.content} for message in prompt]
-            before = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        body = {**self._common(request), "prompt": before + _whole(request.prefix.text)}
-        answer = self._post("/completions", body, request.seed)
-        choice = _choice(answer)
-        return _generation(choice.get("text") or "", choice, answer, request)
-
-    def _post(self, path: str, body: dict[str, Any], seed: int) -> dict[str, Any]:
-        """The answer to a request. The whole seed goes along in a header, which `lcpo serve` reads and others skip."""
-        whole = {SEED: str(seed)}
+    async def _pieces(
+        self, verb: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """An answer: whole, or piece by piece where the server streams it. Raises Failure."""
+        url = self.url.copy_with(path=self.url.path.rstrip("/") + path)
         try:
-            return self._call("POST", path, body, whole)
-        except EngineError as error:
-            # Newer OpenAI models know the limit by its other name only.
-            if "max_completion_tokens" not in str(error) or "max_tokens" not in body:
-                raise
+            async with self._open()[0].stream(verb, url, json=body, headers=headers) as answer:
+                if answer.status_code != 200:
+                    await answer.aread()
+                    raise refused(answer.status_code, answer.headers, answer.text)
+                if "event-stream" not in answer.headers.get("content-type", ""):
+                    await answer.aread()
+                    yield document(answer.text)
+                    return
+                async for line in answer.aiter_lines():
+                    data = line.removeprefix("data:").strip()
+                    if line.startswith("data:") and data != "[DONE]":
+                        yield document(data)
+        except httpx.ConnectError as error:
+            down = f"nothing answers there ({error}); is the server running?"
+            raise Failure(down, "server" if self._answered is None else "again") from None
+        except httpx.ReadTimeout:
+            raise Failure(f"no answer within {self.connection.timeout:.0f} s", "request") from None
+        except httpx.RequestError as error:
+            raise Failure(f"{type(error).__name__}: {error}", "again") from None
+
+    # ---- what goes wrong --------------------------------------------------------------------------------------------
+
+    def _line(self, text: str) -> str:
+        """A message about this server on one line, the key taken out."""
+        text = f"{self.where}: {text}"
+        return text.replace(self.key, "***") if self.key else text
+
+    def tell(self, text: str) -> None:
+        """Says something on stderr, the same thing not again and again."""
+        now = time.monotonic()
+        if now - self._told.get(text, -QUIET) >= QUIET:
+            self._told[text] = now
+            print(f"lcpo: {self._line(text)}", file=sys.stderr, flush=True)
+
+    def _leaves_out(self, failure: Failure, body: Mapping[str, Any]) -> bool:
+        """Whether a refusal is about a parameter that can be left out or renamed; from then on it is."""
+        said = str(failure)
+        if failure.sort != "request":
+            return False
+        if "max_completion_tokens" in said and "max_tokens" in body:
             self._limit_name = "max_completion_tokens"
-            renamed = {("max_completion_tokens" if key == "max_tokens" else key): value for key, value in body.items()}
-            return self._call("POST", path, renamed, whole)
+            return True
+        name = next((name for name in OPTIONAL if name in body and re.search(rf"\b{name}\b", said)), None)
+        if name is None or not REFUSED.search(said):
+            return False
+        if name not in self.left_out:
+            self.left_out.add(name)
+            self.tell(f"does not take {name}, which is left out from here on ({said})")
+        return True
 
-    def _call(
-        self, verb: str, path: str, body: dict[str, Any] | None, headers: dict[str, str] | None = None
-    ) -> dict[str, Any]:
-        """A request until it works, fails for good, or its time is up."""
-        end, pause = time.monotonic() + self.deadline, self.pause
-        while True:
-            try:
-                answer = self.client.request(verb, self.url + path, json=body, headers=headers)
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
-            else:
-                if answer.status_code == 200:
-                    return _json(answer, self.url)
-                problem = f"HTTP {answer.status_code}: {_message(answer)}"
-                if answer.status_code not in TRY_AGAIN:
-                    raise EngineError(f"{self.url}{path} refused the request: {problem}")
-                pause = max(pause, _retry_after(answer.headers))
-            if time.monotonic() + pause > end:
-                raise EngineError(f"{self.url}{path} did not answer within {self.deadline:.0f} s: {problem}")
-            time.sleep(pause)
-            pause = min(2 * pause, 30.0)
+    def _check_it_goes_on(self, request: Request, path: str, reply: Reply) -> None:
+        """Raises EngineError where the first beginning that is given is not gone on with."""
+        beginning = request.prefix.text
+        if self._goes_on or not beginning or path == "/completions":
+            return
+        anew = reply.text.lstrip().startswith(OPEN) or (CLOSE in beginning and CLOSE in reply.text)
+        if anew or reply.reasoned:
+            raise EngineError(
+                self._line(
+                    "the model thinks anew instead of going on with the beginning that it was given: the server"
+                    " ignores continue_final_message, or a reasoning parser is on; leave out methods that need it,"
+                    " or give --tokenizer"
+                )
+            )
+        self._goes_on = True
 
 
-def _tokenizer(name: str) -> Any:
+class _Patience:
+    """How long one request is tried again: with growing pauses, or after what the server says."""
+
+    def __init__(self, engine: OpenAIEngine) -> None:
+        self.engine, self.pause, self.tries = engine, engine.connection.pause, 0
+        self.since: float | None = None
+
+    async def wait(self, failure: Failure) -> None:
+        """Waits until the next try. Raises EngineError where there is none."""
+        engine, now = self.engine, time.monotonic()
+        self.since, self.tries = self.since or now, self.tries + 1
+        wait = max(self.pause, failure.wait)
+        late = now + wait - self.since > engine.connection.deadline or (failure.paid and self.tries >= PAID_TRIES)
+        if failure.sort == "again" and not late:
+            engine.tell(f"{failure}; trying again in {wait:.1f} s")
+            await asyncio.sleep(wait)
+            self.pause = min(2 * self.pause, 30.0)
+            return
+        line = engine._line(f"{failure}{self._tried()}{self._hint(failure)}")
+        alone = engine._answered is not None and (failure.paid or engine._answered > self.since)
+        raise (RequestError if failure.sort == "request" or (failure.sort == "again" and alone) else EngineError)(line)
+
+    def _tried(self) -> str:
+        return f" (tried {self.tries} times)" if self.tries > 1 else ""
+
+    def _hint(self, failure: Failure) -> str:
+        """What to do, where that is known."""
+        if failure.sort == "server" and failure.status in (401, 403) and not self.engine.key:
+            return f"; give the key with --api-key @FILE or in {KEYS[1]}"
+        unversioned = not re.search(r"/v\d", self.engine.where)
+        if failure.sort == "server" and failure.status in (None, 404, 405) and unversioned:
+            return f"; OpenAI's routes mostly stand below /v1: try {self.engine.where}/v1"
+        return ""
+
+
+@cache
+def _tls() -> Any:
+    """The certificates that are trusted; reading them takes a tenth of a second."""
+    return httpx.create_ssl_context()
+
+
+def _tokenizer(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
     try:
         from transformers import AutoTokenizer
     except ImportError:
         raise MissingExtra("transformers", "train") from None
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(given)
     except (OSError, ValueError) as error:
-        raise EngineError(f"cannot load a tokenizer from {name}: {str(error).splitlines()[0]}") from None
+        raise EngineError(f"cannot load a tokenizer from {given}: {str(error)[:SHORT].splitlines()[0]}") from None
 
 
-def _format(tokenizer: Any) -> Format:
+def _format(tokenizer: Any, opened: bool | None) -> Format:
     if tokenizer is None:
-        return ON_LINES
+        return replace(ON_LINES, opened=opened)
     from lcpo.engines.formats import format_of
 
-    return format_of(tokenizer)
+    own = format_of(tokenizer)
+    return own if opened is None else replace(own, opened=opened)
+
+
+def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
+    """The prompt as text, without a BOS that the server's tokenizer puts before it."""
+    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    adds = tokenizer.bos_token_id is not None and tokenizer.encode("x")[:1] == [tokenizer.bos_token_id]
+    return text.removeprefix(tokenizer.bos_token) if adds else text
 
 
 def _whole(text: str) -> str:
     """Text without a character that was cut at its end: it cannot be sent."""
     return text.rstrip("\ufffd")
-
-
-def _choice(answer: Mapping[str, Any]) -> dict[str, Any]:
-    choices = answer.get("choices") or []
-    if not choices or not isinstance(choices[0], dict):
-        raise EngineError(f"the server's answer holds no choices: {str(answer)[:SHORT]}")
-    return dict(choices[0])
-
-
-def _generation(text: str, choice: Mapping[str, Any], answer: Mapping[str, Any], request: Request) -> Generation:
-    """A server's answer as a generation; a stop sequence, which servers leave out, is put back.
-
-    vLLM says which stop it was (`stop_reason`, null for EOS). Where nobody says, a stop that was asked for is taken to
-    be the reason.
-    """
-    usage = answer.get("usage") or {}
-    details = usage.get("completion_tokens_details") or {}
-    finish: Finish = "length" if choice.get("finish_reason") == "length" else "end"
-    stop = ""
-    if finish == "end" and request.stop:
-        reason = choice.get("stop_reason", request.stop[0])
-        stop = reason if isinstance(reason, str) and reason in request.stop else ""
-        finish = "stop" if stop else "end"
-    text = text.removesuffix(stop) if stop else text
-    return Generation(
-        written=Segment(None, text + stop),
-        kept=Segment(None, text),
-        finish=finish,
-        tokens=_number(usage, "completion_tokens"),
-        prompt_tokens=_number(usage, "prompt_tokens"),
-        reasoning_tokens=_number(details, "reasoning_tokens"),
-    )
-
-
-def _number(table: Mapping[str, Any], name: str) -> int | None:
-    value = table.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _json(answer: httpx.Response, url: str) -> dict[str, Any]:
-    try:
-        found = answer.json()
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise EngineError(f"{url} does not speak OpenAI's API: {answer.text[:SHORT]!r}")
-    return found
-
-
-def _message(answer: httpx.Response) -> str:
-    try:
-        error = answer.json().get("error", answer.text)
-    except (ValueError, AttributeError):
-        error = answer.text
-    return str(error.get("message", error) if isinstance(error, dict) else error)[:SHORT]
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    try:
-        return min(max(float(headers.get("retry-after", "0")), 0.0), 60.0)
-    except ValueError:
-        return 0.0

@@ -32,12 +32,12 @@ def ask(
     seed: int = 0,
     cap: int | None = None,
     engine: str = "auto",
-    api_key: str | None = None,
-    tokenizer: str | None = None,
+    **server: Any,
 ) -> dict[str, Any]:
     """What a model (or URL#model) answers: prompt, text, thought, answer, tokens used, and warnings. Raises LcpoError.
 
-    spec: a method of `lcpo methods`; by default `prompted` with a budget (tokens), else `unlimited`.
+    spec: a method of `lcpo methods`; by default `prompted` with a budget (tokens), else `unlimited`. server: fields of
+    lcpo.engines.openai.Connection.
     """
     chosen = method(spec or ("prompted" if budget else "unlimited"))
     if chosen.budgeted and budget is None:
@@ -47,7 +47,7 @@ def ask(
     if cap is not None and budget is not None and cap < budget:
         raise ConfigError(f"a cap of {cap} tokens is below the budget of {budget}; raise --cap")
     source = resolve(model)
-    loaded = make_engine(source, engine, api_key, tokenizer)
+    loaded = make_engine(source, engine, **server)
     task, own = TASKS.get(str(source.tables.get("task", {}).get("name"))), source.tables.get("evaluate", {})
     world = task if isinstance(task, Generated) else None
     kind = kind or own.get("kind", "exact")

@@ -83,7 +83,7 @@ class Settings:
 
     subjects: the models. cap: limit of tokens of any response, the same for all budgets. batch: requests made side by
     side, the unit of resume. problems_sha256: hash of the problems themselves, so that changed data is noticed.
-    engine: None for transformers or a server. tokenizer: what is used with a server, if anything. What a folder made
+    engine: None for transformers or a server. tokenizer, opened, without: how a server is spoken to. What a folder made
     before a setting existed does not say is None: settings that are added later have that default.
     """
 
@@ -102,6 +102,8 @@ class Settings:
     batch: int
     engine: str | None = None
     tokenizer: str | None = None
+    opened: bool | None = None
+    without: tuple[str, ...] | None = None
 
     def json(self) -> dict[str, Any]:
         """The settings as JSON values."""

@@ -43,21 +43,27 @@ def evaluate(
     *,
     resume: bool = False,
     engine: str = "auto",
-    api_key: str | None = None,
-    tokenizer: str | None = None,
+    **server: Any,
 ) -> tuple[Path, dict[str, Any]]:
     """Runs what is asked for; (folder, results).
 
-    Without `out` it goes to evals/<models>-<task>-<seed>. Raises LcpoError; on Ctrl-C what is done is kept.
+    server: fields of lcpo.engines.openai.Connection. Without `out` it goes to evals/<models>-<task>-<seed>. Raises
+    LcpoError; on Ctrl-C what is done is kept.
     """
     settings, sources, task, loaded = make_plan(options)
-    settings = replace(settings, engine=None if engine in ("auto", "transformers") else engine, tokenizer=tokenizer)
+    settings = replace(
+        settings,
+        engine=None if engine in ("auto", "transformers") else engine,
+        tokenizer=server.get("tokenizer"),
+        opened=server.get("opened"),
+        without=server.get("without") or None,
+    )
     folder = out or Path("evals") / "-".join([*sources, task.name, str(options.seed)])[:120].replace("/", "_")
     if loaded.dropped.counts:
         print(f"{task.name}: left out {loaded.dropped}", file=sys.stderr)
 
     def load(model: EvaluatedModel) -> Engine:
-        return make_engine(sources[model.run], engine, api_key, tokenizer)
+        return make_engine(sources[model.run], engine, **server)
 
     try:
         state = run(settings, loaded.problems, load, folder, resume=resume)

@@ -82,7 +82,7 @@ class LocalBackend:
     async def run(self, call: Call, plan: Plan) -> Stream:
         """The response as it comes; closing the generator cancels it. Raises ApiError."""
         request = self._request(call, plan)
-        opened = self.engine.format.opened and call.prompt is None
+        opened = bool(self.engine.format.opened) and call.prompt is None
         tokens = self.count(request) + len(request.prefix.ids or ()) if self.count else None
         stop = Backstop(self.engine, request, plan.wall, opened=opened, prompt_tokens=tokens)
         try:
