@@ -56,12 +56,12 @@ def measured(model: str, problems: int, group: int, seed: int) -> tuple[dict[str
     Also the lengths that it had without caps.
     """
     import torch
+    from lcpo.train.sampler import rollout_uniforms, sample
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from lcpo.engines.models import resolve
     from lcpo.tasks import task
     from lcpo.train.reward import LcpoReward
-    from lcpo.train.sampler import rollout_uniforms, sample
 
     torch.set_num_threads(1)
     path = resolve(model).path
