@@ -10,7 +10,7 @@ import tomli_w
 
 from lcpo import recipes
 from lcpo.errors import ConfigError
-from lcpo.recipes.recipe import Ramp, Recipe, changed, parse_recipe, read_recipe
+from lcpo.recipes.recipe import Ramp, Recipe, changed, parse_recipe, read_recipe, unknown_keys
 
 ARMS = sorted((Path(__file__).resolve().parents[2] / "study" / "arms").glob("*.toml"))
 
@@ -172,6 +172,16 @@ def test_a_recipe_extends_a_file_beside_it(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('extends = "base.toml"\nabout = "mine"\n')
     name, recipe = read_recipe(str(tmp_path / "mine.toml"))
     assert (name, recipe.seed, recipe.about) == ("mine", 4, "mine")
+
+
+def test_keys_of_earlier_versions_are_named_and_ignored() -> None:
+    table = tomllib.loads(read_recipe("tiny-exact")[1].toml())
+    assert unknown_keys(table) == []
+    table["budget"]["shuffled"] = False
+    assert unknown_keys(table | {"answer_tokens": 8, "controller": {}}) == [
+        "budget.shuffled", "answer_tokens", "controller",
+    ]  # fmt: skip
+    assert unknown_keys(table | {"advantage": "gone"}) == ["budget.shuffled"]
 
 
 def test_generations_are_the_same_for_every_engine(recipe: Callable[..., Recipe]) -> None:

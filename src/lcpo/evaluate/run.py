@@ -30,6 +30,7 @@ from lcpo.measure.files import LOCK, locked, write_json, write_text
 from lcpo.measure.filler import filler_tokens, token_texts
 from lcpo.measure.manifest import manifest
 from lcpo.measure.progress import Progress
+from lcpo.recipes.recipe import unknown_keys
 from lcpo.thinking import split_ids
 from lcpo.types import NO_BUDGET, Grade, Problem
 from lcpo.verifiers import Box, grade, grade_many, group_answers
@@ -61,6 +62,9 @@ def evaluate(
     folder = out or Path("evals") / "-".join([*sources, task.name, str(options.seed)])[:120].replace("/", "_")
     if loaded.dropped.counts:
         print(f"{task.name}: left out {loaded.dropped}", file=sys.stderr)
+    for name, source in sources.items():
+        if source.kind == "run" and (ignored := unknown_keys(source.tables)):
+            print(f"{name}: its recipe.toml says {', '.join(ignored)}, which is ignored", file=sys.stderr)
 
     def load(model: EvaluatedModel) -> Engine:
         return make_engine(sources[model.run], engine, **server)

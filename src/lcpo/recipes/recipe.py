@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from lcpo.advantages import advantage
 from lcpo.budgets import BudgetSampler
@@ -349,6 +349,17 @@ def _beside(table: dict[str, Any], folder: Path) -> dict[str, Any]:
         }
         result[where] = {**part, **found}
     return result
+
+
+def unknown_keys(table: Mapping[str, Any]) -> list[str]:
+    """Keys of a run's recipe that this version does not know: an earlier one wrote it, and it can be evaluated."""
+    try:
+        Recipe.model_validate(table)
+    except ValidationError as error:
+        return [".".join(map(str, each["loc"])) for each in error.errors() if each["type"] == "extra_forbidden"]
+    except ConfigError:  # it no longer makes sense, and nobody is going to train it
+        pass
+    return []
 
 
 def parse_recipe(table: Mapping[str, Any], where: str) -> Recipe:
