@@ -21,7 +21,7 @@ from typing import Any
 from lcpo.budgets import BudgetSampler
 from lcpo.cluster.plan import GPUS, SHAPES, Shape
 
-TINY = Shape(2, 64, 64, 192, 1024, tied=True)
+TINY = Shape(2, 64, 64, 64, 192, 1024, tied=True)
 
 
 def model_of(shape: Shape, vocabulary: int, device: str) -> Any:
@@ -35,8 +35,8 @@ def model_of(shape: Shape, vocabulary: int, device: str) -> Any:
         hidden_size=shape.width,
         intermediate_size=shape.feed,
         num_hidden_layers=shape.layers,
-        num_attention_heads=shape.width // head,
-        num_key_value_heads=max(1, shape.kv // head),
+        num_attention_heads=shape.queries // head,
+        num_key_value_heads=max(1, shape.keys // head),
         head_dim=head,
         max_position_embeddings=16_384,
         tie_word_embeddings=shape.tied,
@@ -130,11 +130,12 @@ def report(
 
     seconds, spent, tokens = took
     card = torch.cuda.get_device_name() if gpu else "cpu"
-    known = next((GPUS[key] for key in sorted(GPUS, key=len, reverse=True) if key in card.upper()), None)
+    limits = next((GPUS[key] for key in sorted(GPUS, key=len, reverse=True) if key in card.upper()), None)
+    _, tflops, bandwidth = limits or (None, None, None)
     rollouts, mean = asked.problems * asked.group, tokens / (asked.steps * asked.problems * asked.group)
     width = 2 if gpu else 4
     read = asked.steps * (
-        width * shape.matrix * asked.cap + rollouts * 2 * width * shape.layers * shape.kv * mean**2 / 2
+        width * shape.matrix * asked.cap + rollouts * 2 * width * shape.layers * shape.keys * mean**2 / 2
     )
     passes = 8 if gpu else 6
     return {
@@ -148,8 +149,8 @@ def report(
         "generate_tokens_per_second": tokens / max(spent["generate"], 1e-9),
         "update_tokens_per_second": tokens / max(spent["update"], 1e-9),
         "memory_gb": torch.cuda.max_memory_allocated() / 1e9 if gpu else None,
-        "bandwidth_share": read / spent["generate"] / (known.bandwidth * 1e9) if known else None,
-        "arithmetic_share": passes * shape.matrix * tokens / spent["update"] / (known.tflops * 1e12) if known else None,
+        "bandwidth_share": read / spent["generate"] / (bandwidth * 1e9) if bandwidth else None,
+        "arithmetic_share": passes * shape.matrix * tokens / spent["update"] / (tflops * 1e12) if tflops else None,
     }
 
 

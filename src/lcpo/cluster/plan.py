@@ -8,14 +8,22 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lcpo.cluster.settings import expand, generations
 from lcpo.engines.models import resolve
 from lcpo.errors import ConfigError, unknown
 from lcpo.recipes.recipe import Recipe
+
+ROLLOUT, UPDATE, STEP, OVERHEAD = (0.25, 0.05), (0.4, 0.15), (0.005, 0.03), (1.05, 1.4)
+"""At best and at worst: share of the bandwidth that a generation uses over its whole length (stragglers leave its end
+thin), share of the arithmetic that passes reach, seconds of a decoding step however small the model, and the factor for
+the rest (hand-over of weights, grading, checkpoints)."""
+USED = {"exact": 1.0, "max": 0.6, "none": 1.0}
+"""Share of its budget that a row uses in the mean; L1-Max used 62, 67, 48 and 58 % (arXiv:2503.04697, figures)."""
+MEASURED = "L1-Exact, 700 generations of 2,048 rollouts of a 1.5B model, took 48 h on 8xH100 (cmu-l3/l1#17)"
+
 
 GPUS: Mapping[str, tuple[float, float, float]] = {
     "H200": (141, 989, 4800),
@@ -27,15 +35,9 @@ GPUS: Mapping[str, tuple[float, float, float]] = {
     "4090": (24, 165, 1008),
 }
 """Memory (GB), dense bf16 arithmetic (TFLOP/s) and memory bandwidth (GB/s) of a card, from its data sheet."""
-ROLLOUT, UPDATE, STEP, OVERHEAD = (0.25, 0.05), (0.4, 0.15), (0.005, 0.03), (1.05, 1.4)
-"""At best and at worst: share of the bandwidth that a generation uses over its whole length (stragglers leave its end
-thin), share of the arithmetic that passes reach, seconds of a decoding step however small the model, and the factor for
-the rest (hand-over of weights, grading, checkpoints)."""
-MEASURED = "L1-Exact, 700 generations of 2,048 rollouts of a 1.5B model, took 48 h on 8xH100 (cmu-l3/l1#17)"
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """What of a model decides its cost: layers; widths of hidden state, queries, keys, feed-forward; vocabulary."""
 
     layers: int
@@ -77,11 +79,10 @@ def shape_of(model: str, size: str | None = None) -> tuple[Shape, str]:
         if size not in SHAPES:
             raise unknown("model size", size, SHAPES)
         return SHAPES[size], f"--size {size}"
-    if model != "scratch":
-        source = resolve(model)
-        if source.kind != "hub":
-            config = Path(source.path) / "config.json"
-            return _from_config(json.loads(config.read_text(encoding="utf-8")), model), f"config.json of {model}"
+    source = resolve(model)
+    if source.kind != "hub":
+        config = json.loads((Path(source.path) / "config.json").read_text(encoding="utf-8"))
+        return _from_config(config.get("text_config", config), model), f"config.json of {model}"
     named = re.findall(r"(?<![\d.])(\d+(?:\.\d+)?)[bB](?![a-zA-Z0-9])", model)
     if not named:
         raise ConfigError(f"the name of model '{model}' does not say its size; give --size ({', '.join(SHAPES)})")
@@ -90,34 +91,25 @@ def shape_of(model: str, size: str | None = None) -> tuple[Shape, str]:
 
 
 def _from_config(config: Mapping[str, Any], model: str) -> Shape:
-    config = config.get("text_config", config)
-    if any("expert" in key for key in config):
-        raise ConfigError(
-            f"'{model}' is a mixture of experts, which is not planned for; give --size of its active part"
-        )
-    try:
-        heads, width, feed = (int(config[n]) for n in ("num_attention_heads", "hidden_size", "intermediate_size"))
-        head = int(config.get("head_dim") or width // heads)
-        keys = int(config.get("num_key_value_heads") or heads) * head
-        layers, vocabulary = int(config["num_hidden_layers"]), int(config["vocab_size"])
-    except KeyError as missing:
-        raise ConfigError(
-            f"config.json of '{model}' does not say {missing}; give --size ({', '.join(SHAPES)})"
-        ) from None
-    return Shape(layers, width, heads * head, keys, feed, vocabulary, bool(config.get("tie_word_embeddings", True)))
+    names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
+    missing = [name for name in names if name not in config]
+    if missing or any("expert" in key for key in config):
+        why = f"does not say '{missing[0]}'" if missing else "is a mixture of experts, which is not planned for"
+        raise ConfigError(f"config.json of '{model}' {why}; give --size ({', '.join(SHAPES)})")
+    layers, width, heads, feed, vocabulary = (int(config[name]) for name in names)
+    head = int(config.get("head_dim") or width // heads)
+    keys = head * int(config.get("num_key_value_heads") or heads)
+    return Shape(layers, width, head * heads, keys, feed, vocabulary, bool(config.get("tie_word_embeddings", True)))
 
 
 def parse_gpus(given: str) -> tuple[str, int]:
     """Card and count of "8xH100", or of "4x8xH100" for four nodes of eight. Raises ConfigError."""
-    match = re.fullmatch(r"(?:(?:(\d+)x)?(\d+)x)?([A-Za-z0-9-]+)", given.strip())
-    if match is None:
+    *counts, name = given.strip().upper().split("X")
+    if len(counts) > 2 or not all(count.isdecimal() and int(count) for count in counts):
         raise ConfigError(f"--gpus {given!r} is not COUNTxCARD, for example 8xH100, or 2x8xH100 for two nodes")
-    count, name = int(match[1] or 1) * int(match[2] or 1), match[3].upper()
     if name not in GPUS:
         raise unknown("GPU", name, GPUS)
-    if count < 1:
-        raise ConfigError(f"--gpus {given!r} names no card; give at least 1x{name}")
-    return name, count
+    return name, math.prod(map(int, counts))
 
 
 def plan(recipe: Recipe, gpus: str, size: str | None = None) -> dict[str, Any]:
@@ -126,22 +118,28 @@ def plan(recipe: Recipe, gpus: str, size: str | None = None) -> dict[str, Any]:
     Raises ConfigError for an unknown card, or where nothing says the model's size.
     """
     name, cards = parse_gpus(gpus)
+    room, tflops, bandwidth = GPUS[name]
     shape, source = shape_of(recipe.model, size)
-    steps, rollouts, length = generations(recipe), recipe.group.rollouts, mean_length(recipe)
-    generate, update = seconds(recipe, shape, GPUS[name], cards)
+    given = expand(recipe.verl).get("data", {}).get("max_response_length")
+    cap = int(given or recipe.trl.get("max_completion_length", 512))
+    drawn = sum(recipe.budget.law.quantile((i + 0.5) / 512) for i in range(512)) / 512
+    kinds = recipe.budget.kinds
+    length = min(drawn * sum(USED[kind] * n for kind, n in kinds.items()) / sum(kinds.values()), float(cap))
+    steps, rollouts = generations(recipe), recipe.group.rollouts
+    generate, update = seconds(recipe, shape, (tflops, bandwidth), rollouts / cards, length, cap)
     hours = [(g + u) * more * steps / 3600 for g, u, more in zip(generate, update, OVERHEAD, strict=True)]
-    per_card = memory(recipe, shape, GPUS[name][0], cards)
+    per_card = memory(recipe, shape, room, cards, cap)
     return {
         "gpus": gpus,
-        "memory_of_card": GPUS[name][0],
+        "memory_of_card": room,
         "model": {"name": recipe.model, "read_from": source, "parameters": shape.parameters},
         "generations": steps,
         "rollouts_per_generation": rollouts,
         "tokens_per_generation": rollouts * length,
-        "tokens_at_most": rollouts * cap(recipe),
+        "tokens_at_most": rollouts * cap,
         "tokens_total": rollouts * length * steps,
         "memory_gb": per_card,
-        "fits": sum(per_card.values()) < 0.95 * GPUS[name][0],
+        "fits": sum(per_card.values()) < 0.95 * room,
         "seconds_generate": generate,
         "seconds_update": update,
         "hours": hours,
@@ -151,62 +149,43 @@ def plan(recipe: Recipe, gpus: str, size: str | None = None) -> dict[str, Any]:
 
 
 def seconds(
-    recipe: Recipe, shape: Shape, card: tuple[float, float, float], cards: int
+    recipe: Recipe, shape: Shape, card: tuple[float, float], rows: float, length: float, cap: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds of a generation and of its update, each at best and at worst.
+    """Seconds of a generation of `rows` rollouts on a card and of its update, each at best and at worst.
 
     A decoding step reads the weights and each running rollout's keys and values. The update is a forward pass each for
     the old logprobs and the reference's, and eight operations per parameter with recomputation, attention included.
     """
-    _, tflops, bandwidth = card
-    each, length = recipe.group.rollouts / cards, mean_length(recipe)
-    steps = min(cap(recipe), 1.5 * length)
-    read = 2 * shape.matrix * steps + each * 4 * shape.layers * shape.keys * length**2 / 2
-    ideal = max(read / (bandwidth * 1e9), 2 * shape.matrix * each * length / (tflops * 1e12))
+    flops, bandwidth = card[0] * 1e12, card[1] * 1e9
+    steps = min(cap, 1.5 * length)
+    read = 2 * shape.matrix * steps + rows * 4 * shape.layers * shape.keys * length**2 / 2
+    ideal = max(read / bandwidth, 2 * shape.matrix * rows * length / flops)
     passes = int(recipe.trl.get("num_iterations", 1)) * 8 + 2 + (2 if recipe.trl.get("beta") else 0)
-    work = each * (length + 200) * passes * (shape.matrix + 2 * shape.layers * shape.width * (length + 200))
+    work = rows * (length + 200) * passes * (shape.matrix + 2 * shape.layers * shape.width * (length + 200))
     generate = [max(ideal / share, steps * least) for share, least in zip(ROLLOUT, STEP, strict=True)]
-    return generate, [work / (tflops * 1e12) / share for share in UPDATE]
+    return generate, [work / flops / share for share in UPDATE]
 
 
-def cap(recipe: Recipe) -> int:
-    """The longest response, tokens."""
-    given = expand(recipe.verl).get("data", {}).get("max_response_length")
-    return int(given or recipe.trl.get("max_completion_length", 512))
-
-
-def mean_length(recipe: Recipe) -> float:
-    """The mean response while training, tokens: the mean budget for exact rows, 0.6 of it for max rows, or the cap.
-
-    0.6 is what L1-Max used of its budgets (arXiv:2503.04697, figures: 62, 67, 48 and 58 %). Early in a run lengths do
-    not follow the budgets yet; at the paper's settings they begin near 3,000.
-    """
-    draws = [recipe.budget.law.quantile((i + 0.5) / 512) for i in range(512)]
-    share, weights = {"exact": 1.0, "max": 0.6, "none": 1.0}, recipe.budget.kinds
-    factor = sum(share[kind] * weight for kind, weight in weights.items()) / sum(weights.values())
-    return min(sum(draws) / len(draws) * factor, float(cap(recipe)))
-
-
-def memory(recipe: Recipe, shape: Shape, size: float, cards: int) -> dict[str, float]:
-    """GB on each card of `size` GB at the peak of the update, parameters sharded over all cards (FSDP).
+def memory(recipe: Recipe, shape: Shape, room: float, cards: int, cap: int) -> dict[str, float]:
+    """GB on each card of `room` GB at the peak of the update, parameters sharded over all cards (FSDP).
 
     With gradient checkpointing one hidden state per layer is kept, and one layer's inner values; verl computes logits
     in chunks of 2,048 tokens. vLLM holds its share unless it sleeps.
     """
-    n, rank = shape.parameters, 0 if recipe.lora is None else int(recipe.lora.get("r", 8))
+    n, rank, trl = shape.parameters, int((recipe.lora or {"r": 0}).get("r", 8)), recipe.trl
     trained = 4 * rank * shape.layers * (shape.width + shape.feed) if rank else n
     rows, actor = recipe.group.micro_batch, expand(recipe.verl).get("actor_rollout_ref", {}).get("actor", {})
-    tokens = rows * (cap(recipe) + 200) if rows else int(actor.get("ppo_max_token_len_per_gpu", 16_384))
+    tokens = rows * (cap + 200) if rows else int(actor.get("ppo_max_token_len_per_gpu", 16_384))
     inner = shape.layers * shape.width + 4 * shape.feed + 8 * shape.width
-    awake = recipe.trl.get("use_vllm") and not recipe.verl and not recipe.trl.get("vllm_enable_sleep_mode")
-    reference = 0 if rank or not recipe.trl.get("beta") else 2 if recipe.verl else 4
+    awake = trl.get("use_vllm") and not recipe.verl and not trl.get("vllm_enable_sleep_mode")
+    reference = 0 if rank or not trl.get("beta") else 2 if recipe.verl else 4
     result = {
         "weights (fp32)": 4 * n / cards,
         "gradients and Adam (fp32)": 12 * trained / cards,
         "reference": reference * n / cards,
         "gathered layer, activations": 4 * n / shape.layers + 2 * tokens * inner,
-        "logits of a forward pass (fp32, twice)": 8 * (rows * cap(recipe) if rows else 2048) * shape.vocabulary,
-        "vLLM": float(recipe.trl.get("vllm_gpu_memory_utilization", 0.3)) * size * 1e9 if awake else 0.0,
+        "logits of a forward pass (fp32, twice)": 8 * (rows * cap if rows else 2048) * shape.vocabulary,
+        "vLLM": float(trl.get("vllm_gpu_memory_utilization", 0.3)) * room * 1e9 if awake else 0.0,
     }
     return {name: value / 1e9 for name, value in result.items()}
 

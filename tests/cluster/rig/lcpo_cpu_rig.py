@@ -1,4 +1,4 @@
-"""verl on a CPU, for tests only: a platform, a rollout that samples with lcpo's own sampler, and one patch of verl.
+"""verl on a CPU, for tests only: a platform, a rollout that samples with lcpo's own engine, and one patch of verl.
 
 Loaded by verl itself in every process (VERL_USE_EXTERNAL_MODULES=lcpo_cpu_rig). What it uses and changes in verl 0.9.1:
   PlatformRegistry                     a platform "lcpo_cpu" (VERL_PLATFORM): device cpu, backend gloo, Ray resource GPU
@@ -145,11 +145,9 @@ class HfServer:
     """A model that answers concurrent `generate` calls in batches; seeds follow from (seed, step, prompt, copy)."""
 
     def __init__(self, path, seed):
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from lcpo.engines.local import LocalEngine
 
-        torch.set_num_threads(1)
-        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
+        self.engine = LocalEngine.load(path)
         self.seed, self.step, self.waiting, self.running = seed, 0, [], None
         self.copies = Counter()
         self.seen = []
@@ -158,7 +156,7 @@ class HfServer:
         return True
 
     async def load(self, state, step):
-        self.model.load_state_dict(state, strict=False)
+        self.engine.model.load_state_dict(state, strict=False)
         self.step, self.copies = int(step or 0), Counter()
 
     async def wake_up(self):
@@ -193,24 +191,17 @@ class HfServer:
             self.running = None
 
     def _sample(self, requests):
-        from lcpo.train.sampler import Drawing, rollout_uniforms, sample
+        from lcpo.engines.base import Request, Segment
 
-        rows = []
-        for ids, asked in requests:
-            name = zlib.crc32(repr(ids).encode())
-            rows.append((name, self.copies[name]))
-            self.copies[name] += 1
-            self.seen.append((ids, asked["max_tokens"]))
-        caps = [int(asked["max_tokens"]) for _, asked in requests]
-        return sample(
-            self.model,
-            [ids for ids, _ in requests],
-            caps,
-            rollout_uniforms(self.seed, self.step, rows, max(caps)),
-            eos=[self.tokenizer.eos_token_id],
-            pad=self.tokenizer.pad_token_id,
-            drawing=Drawing(temperature=float(requests[0][1]["temperature"]) or 1e-6),
-        )
+        asked = []
+        for ids, how in requests:
+            copy = self.copies[repr(ids)]
+            self.copies[repr(ids)] += 1
+            seed = zlib.crc32(repr((self.seed, self.step, ids, copy)).encode())
+            cap, temperature = int(how["max_tokens"]), float(how["temperature"])
+            asked.append(Request(Segment(tuple(ids), ""), cap, seed=seed, temperature=temperature))
+            self.seen.append((ids, cap))
+        return [list(generation.written.ids) for generation in self.engine.generate(asked)]
 
 
 class HfReplica(RolloutReplica):
