@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lcpo.cluster import export
-from lcpo.cluster.setup import Setup
+from lcpo.cluster.settings import Setup
 from lcpo.errors import ConfigError
 from lcpo.recipes.recipe import read_recipe
 from lcpo.types import Budget, Problem

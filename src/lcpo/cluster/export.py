@@ -4,7 +4,6 @@ A row is what the paper's data script wrote (prompt, ability, reward_model.groun
 with the budget said as kind and tokens instead of one signed number.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +23,13 @@ VALIDATION_PROBLEMS = 64
 
 @dataclass(frozen=True)
 class Exported:
-    """The two files, how many rows the training file has, the task, and the hashes of both files."""
+    """The two files, how many rows the training file has, the task, and what the manifest says of the data."""
 
     train: Path
     validation: Path
     rows: int
     task: Task
-    sha256: dict[str, str]
-    dropped: str
+    data: dict[str, Any]
 
 
 def export(recipe: Recipe, folder: Path) -> Exported:
@@ -39,31 +37,32 @@ def export(recipe: Recipe, folder: Path) -> Exported:
 
     Raises ConfigError where there are fewer problems than a generation takes, TaskError where there are none.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     task, loaded = load(recipe.task, recipe.seed)
-    if len(loaded.problems) < recipe.group.problems:
+    problems = loaded.problems
+    if len(problems) < recipe.group.problems:
         raise ConfigError(
-            f"task {task.name} has {len(loaded.problems)} problems and a generation takes group.problems = "
+            f"task {task.name} has {len(problems)} problems and a generation takes group.problems = "
             f"{recipe.group.problems}; lower that, or give more data"
         )
-    train = train_rows(recipe, task.name, loaded.problems)
-    validation = validation_rows(recipe, task)
-    paths = {"train": folder / "train.parquet", "validation": folder / "validation.parquet"}
-    for name, rows in (("train", train), ("validation", validation or train[:1])):
-        write(paths[name], rows)
-    hashes = {path.name: sha256(path) for path in paths.values()}
-    return Exported(
-        paths["train"], paths["validation"], len(train), task, {**loaded.sha256, **hashes}, str(loaded.dropped)
-    )
+    train, validation = folder / "train.parquet", folder / "validation.parquet"
+    rows = train_rows(recipe, task.name, problems)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, several in ((train, rows), (validation, validation_rows(recipe, task) or rows[:1])):
+        pq.write_table(pa.Table.from_pylist(several), path)
+    hashes = {**loaded.sha256, train.name: sha256(train), validation.name: sha256(validation)}
+    data = {"task": task.name, "problems": len(rows), "dropped": str(loaded.dropped), "sha256": hashes}
+    return Exported(train, validation, len(rows), task, data)
 
 
 def train_rows(recipe: Recipe, task: str, problems: Sequence[Problem]) -> list[dict[str, Any]]:
     """A row per problem. Static budgets (redraw = "once") stand in it, one or several; others are drawn per visit."""
-    result = []
-    for index, problem in enumerate(problems):
-        static = recipe.budget.redraw == "once"
-        drawn = recipe.budget.sampler.draw(recipe.seed, 0, index, recipe.budget.per_group) if static else []
-        result.append(row(problem, drawn, index, "train", task, recipe))
-    return result
+    table = recipe.budget
+    count = table.per_group if table.redraw == "once" else 0
+    drawn = [table.sampler.draw(recipe.seed, 0, i, count) if count else [] for i in range(len(problems))]
+    return [row(problem, drawn[i], i, "train", task, recipe) for i, problem in enumerate(problems)]
 
 
 def validation_rows(recipe: Recipe, task: Task) -> list[dict[str, Any]]:
@@ -100,31 +99,3 @@ def row(
             "scope": recipe.budget.scope,
         },
     }
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as a parquet file. Raises ConfigError where a value has no parquet type."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    text, number = pa.string(), pa.int64()
-    schema = pa.schema(
-        {
-            "data_source": text,
-            "prompt": pa.list_(pa.struct({"role": text, "content": text})),
-            "ability": text,
-            "reward_model": pa.struct({"style": text, "ground_truth": pa.list_(text)}),
-            "extra_info": pa.struct(
-                {
-                    **{"index": number, "split": text, "id": text, "message": text},
-                    **{"budgets": pa.list_(number), "kinds": pa.list_(text), "scope": text},
-                }
-            ),
-        }
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        table = pa.Table.from_pylist(list(rows), schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ConfigError(f"cannot write {path.name}: {error}; first row {json.dumps(rows[0])[:200]}") from None
-    pq.write_table(table, path)

@@ -13,14 +13,15 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from lcpo.cluster.export import Exported, export
 from lcpo.cluster.settings import compose, left_out
+from lcpo.engines.models import resolve
 from lcpo.errors import ConfigError, EngineError, MissingExtra
 from lcpo.measure import files, manifest
 from lcpo.measure.progress import Progress
@@ -55,10 +56,9 @@ class Prepared:
 
     def json(self) -> dict[str, Any]:
         """The files and the command."""
-        files = [self.exported.train, self.exported.validation, self.config]
         return {
             "run": str(self.run),
-            "files": [str(path) for path in files],
+            "files": [str(path) for path in (self.exported.train, self.exported.validation, self.config)],
             "command": self.command,
             "rows": self.exported.rows,
             "steps": self.steps,
@@ -71,13 +71,16 @@ def prepare(name: str, recipe: Recipe, run: Path) -> Prepared:
     from omegaconf import OmegaConf
 
     run = run.resolve()
-    local = recipe.model_copy(update={"model": _model(recipe)})
+    source = resolve(recipe.model)
+    if source.kind == "server":
+        raise ConfigError(f"model {recipe.model} is a server; training needs weights: a folder or a hub id")
+    folder = Path(source.path)  # absolute below, as workers have working directories of their own
+    local = recipe.model_copy(update={"model": str(folder.resolve()) if folder.is_dir() else source.path})
     exported = export(recipe, run / "verl")
     config = compose(local, exported, run)
     path = run / "verl" / "config.yaml"
     files.write_text(path, OmegaConf.to_yaml(OmegaConf.create(config)))
-    actor = config["actor_rollout_ref"]["actor"]["strategy"]
-    backend = "megatron" if actor == "megatron" else "fsdp"
+    backend = "megatron" if config["actor_rollout_ref"]["actor"]["strategy"] == "megatron" else "fsdp"
     return Prepared(name, recipe, run, exported, path, int(config["trainer"]["total_training_steps"]), backend)
 
 
@@ -94,26 +97,30 @@ def train(
     checkpoint.prepare(run, resume or not (run / "manifest.json").exists())  # what a dry run left behind is no run
     with files.locked(run):
         same_recipe(run, recipe, resume)
-        made = prepare(name, recipe, run)
-        return made.json() if dry_run else _train(made, quiet)
+        prepared = prepare(name, recipe, run)
+        return prepared.json() if dry_run else _train(prepared, quiet)
 
 
-def _train(made: Prepared, quiet: bool) -> dict[str, Any]:
+def _train(prepared: Prepared, quiet: bool) -> dict[str, Any]:
     """What is left of a run, to model/."""
-    _check(made)
-    files.write_text(made.run / "recipe.toml", made.recipe.toml())
-    done = latest(made.run)
-    checkpoint.cut_back(made.run, done)
-    record = _start(made, keep=done > 0)
+    run = prepared.run
+    _check(prepared)
+    files.write_text(run / "recipe.toml", prepared.recipe.toml())
+    done = latest(run)
+    checkpoint.cut_back(run, done)
+    manifest_file = run / "manifest.json"
+    if not done or not manifest_file.is_file():
+        files.write_json(manifest_file, _manifest(prepared))
+    record = json.loads(manifest_file.read_text(encoding="utf-8"))
     before = time.perf_counter()
-    if done < made.steps:
-        _run(made, done, quiet)
+    if done < prepared.steps:
+        _run(prepared, done, quiet)
     record["seconds"] = float(record.get("seconds", 0.0)) + time.perf_counter() - before
-    lines = files.read_lines(made.run / "metrics.jsonl")
-    record |= {"steps": latest(made.run), "tokens": lines[-1]["tokens"] if lines else 0}
-    _bring_back(made, record, lines)
-    files.write_json(made.run / "manifest.json", record)
-    return made.json() | {"model": str(made.run / "model"), "tokens": record["tokens"], **card.mean_over(lines)}
+    lines = files.read_lines(run / "metrics.jsonl")
+    record |= {"steps": latest(run), "tokens": lines[-1]["tokens"] if lines else 0}
+    _bring_back(prepared, record, lines)
+    files.write_json(manifest_file, record)
+    return prepared.json() | {"model": str(run / "model"), "tokens": record["tokens"], **card.mean_over(lines)}
 
 
 def text(result: dict[str, Any]) -> str:
@@ -136,20 +143,9 @@ def latest(run: Path) -> int:
         return 0
 
 
-def _model(recipe: Recipe) -> str:
-    """The folder or hub id that verl starts from. Raises ConfigError."""
-    from lcpo.engines.models import resolve
-
-    source = resolve(recipe.model)
-    if source.kind == "server":
-        raise ConfigError(f"model {recipe.model} is a server; training needs weights: a folder or a hub id")
-    folder = Path(source.path)
-    return str(folder.resolve()) if folder.is_dir() else source.path  # workers have working directories of their own
-
-
-def _check(made: Prepared) -> None:
+def _check(prepared: Prepared) -> None:
     """The plug-in, verl's own validation and an accelerator, in a process of their own. Raises EngineError."""
-    command = [sys.executable, "-m", "lcpo.cluster.check", str(made.config)]
+    command = [sys.executable, "-m", "lcpo.cluster.check", str(prepared.config)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = [line for line in done.stdout.splitlines() if line.startswith("lcpo: ")]
@@ -157,59 +153,40 @@ def _check(made: Prepared) -> None:
         raise EngineError(said[-1].removeprefix("lcpo: ") if said else f"verl cannot be loaded: {last}")
 
 
-def _start(made: Prepared, keep: bool) -> dict[str, Any]:
-    path = made.run / "manifest.json"
-    if keep and path.is_file():
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    from importlib import metadata
-
-    data = {
-        "task": made.exported.task.name,
-        "problems": made.exported.rows,
-        "dropped": made.exported.dropped,
-        "sha256": made.exported.sha256,
-    }
-    record = {
-        "recipe": made.name,
-        "engine": "verl",
-        **manifest.run_manifest(made.recipe.seed, data, {"source": made.recipe.model}),
-    }
+def _manifest(prepared: Prepared) -> dict[str, Any]:
+    recipe = prepared.recipe
+    record = manifest.run_manifest(recipe.seed, prepared.exported.data, {"source": recipe.model})
     record["versions"] |= {name: metadata.version(name) for name in ("verl", "ray")}
-    files.write_json(path, record)
-    return record
+    return {"recipe": prepared.name, "engine": "verl", **record}
 
 
-def _run(made: Prepared, done: int, quiet: bool) -> None:
+def _run(prepared: Prepared, done: int, quiet: bool) -> None:
     """verl's trainer in a process group of its own, its output in verl.log. Raises EngineError where it fails."""
     from lcpo.train.recorder import summary
 
-    log = made.run / "verl.log"
+    log, metrics, stopped = prepared.run / "verl.log", prepared.run / "metrics.jsonl", False
     with log.open("ab") as output, Progress(["LCPO"], quiet=quiet) as show:
-        show.phase("LCPO", made.steps, done)
+        show.phase("LCPO", prepared.steps, done)
         start = output.tell()
-        process = subprocess.Popen(made.command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-        before = _on_terminate(_interrupt)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        process = subprocess.Popen(prepared.command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            shown = len(files.read_lines(made.run / "metrics.jsonl"))
             while process.poll() is None:
                 time.sleep(0.5)
-                lines = files.read_lines(made.run / "metrics.jsonl")
-                for line in lines[shown:]:
-                    show.update(int(line["step"]), summary(line))
-                shown = len(lines)
+                for line in files.read_lines(metrics)[done:]:
+                    show.update(done := int(line["step"]), summary(line))
         except KeyboardInterrupt:
-            _end(process)
-            raise EngineError(f"stopped; go on from step {latest(made.run)} with --resume") from None
+            stopped = True
         finally:
             _end(process)
-            _on_terminate(before)
+            signal.signal(signal.SIGTERM, before)
+    if stopped:
+        raise EngineError(f"stopped; go on from step {latest(prepared.run)} with --resume")
     if process.returncode:
-        with log.open("rb") as file:
-            file.seek(start)
-            said = file.read().decode("utf-8", errors="replace")
+        said = log.read_bytes()[start:].decode("utf-8", errors="replace")
         raise EngineError(
             f"verl stopped with exit code {process.returncode}: {reason(said)}; the whole log is {log}; go on from "
-            f"step {latest(made.run)} with --resume"
+            f"step {latest(prepared.run)} with --resume"
         )
 
 
@@ -217,56 +194,45 @@ def reason(log: str) -> str:
     """The last line of a log that names an exception, else its last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     named = [match[1] for line in lines if (match := _FAILURE.match(line))]
-    found = (named or lines or ["it wrote nothing"])[-1]
-    return found if len(found) <= 300 else found[:300] + " ..."
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _on_terminate(handler: Any) -> Any:
-    """Sets what SIGTERM does and returns what it did; outside the main thread it does nothing."""
-    return signal.signal(signal.SIGTERM, handler) if threading.current_thread() is threading.main_thread() else None
+    last = (named or lines or ["it wrote nothing"])[-1]
+    return last if len(last) <= 300 else last[:300] + " ..."
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Ends `process` and all that descends from it: Ray's head, and its workers, which are in sessions of their own."""
     import psutil  # type: ignore[import-untyped]
 
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10.0)
-    _, left = psutil.wait_procs(family, timeout=10.0)
-    for one in left:
+    _, left = psutil.wait_procs(children, timeout=10.0)
+    for child in left:
         with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
+            child.kill()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _bring_back(made: Prepared, record: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+def _bring_back(prepared: Prepared, record: dict[str, Any], lines: list[dict[str, Any]]) -> None:
     """The newest checkpoint, merged by verl, as `model`/ in Hugging Face format with its card. Raises EngineError."""
-    step = latest(made.run)
-    actor = made.run / "checkpoints" / f"global_step_{step}" / "actor"
+    step = latest(prepared.run)
+    actor = prepared.run / "checkpoints" / f"global_step_{step}" / "actor"
     if not actor.is_dir():
         raise EngineError(
             f"verl left no checkpoint in {actor.parent}; set verl.trainer.save_freq, run again with --resume"
         )
-    command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", made.backend, "--local_dir", str(actor)]
+    command = [sys.executable, "-m", "verl.model_merger", "merge"]
+    command += ["--backend", prepared.backend, "--local_dir", str(actor)]
 
     def merge(folder: Path) -> None:
         done = subprocess.run([*command, "--target_dir", str(folder)], capture_output=True, text=True)
         if done.returncode or not (folder / "config.json").is_file():
             said = reason(done.stdout + done.stderr)
             raise EngineError(f"verl could not merge {actor}: {said}; try  {shlex.join(command)}")
-        text = card.card(made.name, made.recipe, made.recipe.model, record, lines)
+        text = card.card(prepared.name, prepared.recipe, prepared.recipe.model, record, lines)
         (folder / "README.md").write_text(text, encoding="utf-8")
 
-    files.write_folder(made.run / "model", merge)
+    files.write_folder(prepared.run / "model", merge)

@@ -6,11 +6,13 @@ fetched too, so advantages that read them, and objectives that look at whole gro
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 import torch
 import transfer_queue as tq
 from omegaconf import open_dict
@@ -18,29 +20,27 @@ from tensordict import TensorDict
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 
 from lcpo.advantages import advantage
-from lcpo.cluster.advantages import groups
-from lcpo.cluster.check import check_nodes
-from lcpo.cluster.settings import FED
-from lcpo.cluster.setup import Setup
-from lcpo.errors import ConfigError, EngineError
-from lcpo.measure.files import write_text
+from lcpo.cluster.check import check
+from lcpo.cluster.settings import FED, Setup
+from lcpo.errors import EngineError
+from lcpo.measure.files import read_lines, write_text
 from lcpo.train import metrics as dial
-from lcpo.types import BoolArray, IntArray, Outcomes
+from lcpo.types import IntArray, Outcomes
 
-FIELDS = ("correct", "length", "budget", "kind", "truncated")
+MEASURED = ("correct", "length", "budget", "kind", "truncated", "no_answer", "asked", "row")
+"""What the reward manager says of a rollout, in a line of rollouts/ too."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The complete groups of a batch: their places in it [P, G], outcomes, what prompts asked for, and what was made.
+    """The complete groups of a batch: their places in it [P, G], what was measured of each rollout, outcomes [P, G].
 
-    tokens counts everything that the batch generated, incomplete groups included.
+    tokens counts everything that the batch generated, groups that are incomplete included.
     """
 
     places: IntArray
+    columns: dict[str, list[Any]]
     outcomes: Outcomes
-    asked: IntArray
-    no_answer: BoolArray
     tokens: int
     incomplete: int
 
@@ -55,28 +55,22 @@ class LcpoVerlTrainer(PPOTrainerSync):  # type: ignore[misc]
             config.trainer.v1.trainer_mode = "sync"  # verl chooses its replay buffer and data loader by this word
         self.setup = Setup.of(config)
         recipe = self.setup.recipe
-        if recipe.advantage not in FED and config.algorithm.use_kl_in_reward:
-            raise ConfigError(
-                f"advantage '{recipe.advantage}' is computed without verl's KL in the reward; use actor.use_kl_loss"
-            )
         check_nodes()
         self.edges = dial.edges(recipe.budget.sampler, recipe.log.bins) if recipe.budget.largest else [1]
-        last = _last_line(Path(self.setup.run) / "metrics.jsonl")
-        self.generated, self.before = int(last.get("tokens", 0)), float(last.get("seconds", 0.0))
-        self.started = time.perf_counter()
+        last = (read_lines(Path(self.setup.run) / "metrics.jsonl") or [{"tokens": 0, "seconds": 0.0}])[-1]
+        self.generated, self.started = int(last["tokens"]), time.perf_counter() - float(last["seconds"])
         self.pool: list[list[list[int]]] = []
         super().__init__(config=config)
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         batch = super()._compute_advantage(batch, metrics)
-        found = self._fetch(batch)
+        known = self._fetch(batch)
         recipe = self.setup.recipe
         if recipe.advantage in FED:
             return batch
         objective = self.setup.objective(self.global_steps)
-        values = advantage(recipe.advantage)(objective.terms(found.outcomes), found.outcomes.budget)
         each = np.zeros(len(batch.keys))
-        each[found.places.ravel()] = values.ravel()
+        each[known.places] = advantage(recipe.advantage)(objective.terms(known.outcomes), known.outcomes.budget)
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
         rows = [mask.float() * float(value) for mask, value in zip(data["response_mask"].unbind(), each, strict=True)]
         nested = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
@@ -89,36 +83,28 @@ class LcpoVerlTrainer(PPOTrainerSync):  # type: ignore[misc]
         real.sort(key=lambda i: int(batch.keys[i].rsplit("_", 2)[1]))  # uid_session_index: a group in session order
         keys = [batch.keys[i] for i in real]
         data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        extra = dict(zip(real, list(data["extra_fields"]), strict=True))
         names = [key.rsplit("_", 2)[0] for key in keys]
-        places = groups(names, real)
+        places, total = groups(names, real), len(set(names))
         size = int(self.config.actor_rollout_ref.rollout.n)
-        total = len(set(names))
         if not places.size or places.shape[1] != size or 2 * len(places) < total:
             raise EngineError(
                 f"{total - len(places)} of {total} groups of step {self.global_steps} lost rollouts, or have other "
                 f"than {size}; their errors stand above in this log"
             )
-        seen = [[extra[i]["reward_extra_info"] for i in group] for group in places.tolist()]
-        asked = np.array([[extra[i]["lcpo"]["tokens"] for i in group] for group in places.tolist()], dtype=np.int64)
-        outcomes = Outcomes(
-            correct=_grid(seen, "acc", np.float64),
-            length=_grid(seen, "length", np.int64),
-            budget=_grid(seen, "budget", np.int64),
-            kind=_grid(seen, "kind", np.str_),
-            truncated=_grid(seen, "truncated", np.bool_),
-        )
-        tokens = sum(int(one["reward_extra_info"]["tokens"]) for one in extra.values())
-        return Batch(places, outcomes, asked, _grid(seen, "no_answer", np.bool_), tokens, total - len(places))
+        measured = {i: extra["reward_extra_info"] for i, extra in zip(real, data["extra_fields"], strict=True)}
+        columns = {name: [measured[i][name] for i in places.ravel().tolist()] for name in MEASURED}
+        tokens = sum(rollout["tokens"] for rollout in measured.values())
+        return Batch(places, columns, dial.outcomes_of(columns, size), tokens, total - len(places))
 
     def _compute_metrics(self, batch: Any, metrics: dict[str, Any], timing_raw: Any, *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, *args, **kwargs)
-        found = self._fetch(batch)
-        rewards = self.setup.objective(self.global_steps)(found.outcomes)
-        record = dial.describe(found.outcomes, found.asked, found.no_answer, rewards, self.edges, self.pool)
+        known = self._fetch(batch)
+        rewards = self.setup.objective(self.global_steps)(known.outcomes)
+        asked, no_answer = np.array(known.columns["asked"]), np.array(known.columns["no_answer"])
+        record = dial.describe(known.outcomes, asked, no_answer, rewards, self.edges, self.pool)
         metrics.update({f"lcpo/{name}": value for name, value in dial.scalars(record).items()})
-        metrics["lcpo/incomplete_groups"] = found.incomplete
-        self.generated += found.tokens
+        metrics["lcpo/incomplete_groups"] = known.incomplete
+        self.generated += known.tokens
         line = {
             "step": self.global_steps,
             **record,
@@ -128,48 +114,60 @@ class LcpoVerlTrainer(PPOTrainerSync):  # type: ignore[misc]
             "tokens": self.generated,
             "seconds_generate": _number(timing_raw, "gen"),
             "seconds_update": _number(timing_raw, "update_actor"),
-            "seconds": round(self.before + time.perf_counter() - self.started, 3),
+            "seconds": round(time.perf_counter() - self.started, 3),
         }
-        self._write(batch, found, rewards, line)
-
-    def _write(self, batch: Any, found: Batch, rewards: Any, line: dict[str, Any]) -> None:
-        """A line of metrics.jsonl, and now and then a sample of rollouts, in the run folder (a shared file system)."""
-        run, log = Path(self.setup.run), self.setup.recipe.log
-        with (run / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (Path(self.setup.run) / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
-        if (self.global_steps - 1) % log.rollouts_every or not log.rollouts:
-            return
-        chosen = found.places.ravel()[: log.rollouts].tolist()
-        keys = [batch.keys[i] for i in chosen]
-        wanted = ["prompts", "responses", "response_mask", "advantages", "reward_model", "extra_fields"]
-        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=wanted)
-        columns = {name: data[name].unbind() for name in ("prompts", "responses", "advantages")}
-        columns |= {name: list(data[name]) for name in ("reward_model", "extra_fields")}
-        flat = {name: getattr(found.outcomes, name).ravel() for name in FIELDS} | {"no_answer": found.no_answer.ravel()}
-        rows = []
-        for n in range(len(chosen)):
-            one = {"step": self.global_steps, **{name: values[n].item() for name, values in flat.items()}}
-            one |= {"asked": int(found.asked.ravel()[n]), "reward": float(rewards.ravel()[n])}
-            one |= {
-                "advantage": float(columns["advantages"][n][0]),
-                "gold": columns["reward_model"][n]["ground_truth"][0],
+        log = self.setup.recipe.log
+        if log.rollouts and (self.global_steps - 1) % log.rollouts_every == 0:
+            self._write_rollouts(batch, known, rewards, log.rollouts)
+
+    def _write_rollouts(self, batch: Any, known: Batch, rewards: Any, limit: int) -> None:
+        """A sample of rollouts in the run folder (a shared file system)."""
+        fields = ["prompts", "responses", "advantages", "reward_model"]
+        keys = [batch.keys[i] for i in known.places.ravel()[:limit]]
+        data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+        prompts, responses, advantages = (data[name].unbind() for name in fields[:3])
+        lines = [
+            {
+                "step": self.global_steps,
+                **{name: values[i] for name, values in known.columns.items()},
+                "reward": float(rewards.flat[i]),
+                "advantage": float(advantages[i][0]),
+                "gold": model["ground_truth"][0],
+                "prompt": self.tokenizer.decode(prompts[i]),
+                "text": self.tokenizer.decode(responses[i]),
             }
-            one |= {"row": columns["extra_fields"][n]["reward_extra_info"]["row"]}
-            one |= {"prompt": self.tokenizer.decode(columns["prompts"][n])}
-            rows.append(one | {"text": self.tokenizer.decode(columns["responses"][n])})
-        text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows)
-        write_text(run / "rollouts" / f"step-{self.global_steps:06d}.jsonl", text)
+            for i, model in enumerate(data["reward_model"])
+        ]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        write_text(Path(self.setup.run) / "rollouts" / f"step-{self.global_steps:06d}.jsonl", text)
 
 
-def _grid(seen: list[list[dict[str, Any]]], name: str, kind: Any) -> Any:
-    return np.array([[one[name] for one in group] for group in seen]).astype(kind)
+def groups(names: Sequence[str], places: Sequence[int]) -> IntArray:
+    """The places of the members of each complete group, [P, G]; a group is complete with as many as the largest has."""
+    members: dict[str, list[int]] = {}
+    for name, place in zip(names, places, strict=True):
+        members.setdefault(name, []).append(place)
+    size = max(map(len, members.values()), default=0)
+    whole = [group for group in members.values() if len(group) == size > 1]
+    return np.array(whole, dtype=np.int64).reshape(len(whole), size)
+
+
+def check_nodes() -> None:
+    """Runs `check` on every other living node of the Ray cluster. Raises EngineError naming the first that fails."""
+    here = ray.get_runtime_context().get_node_id()
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here and node["Resources"].get("CPU")]
+    affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+    there = [ray.remote(check).options(scheduling_strategy=affinity(node["NodeID"], soft=False)) for node in others]
+    for node, answer in zip(others, [remote.remote() for remote in there], strict=True):
+        try:
+            ray.get(answer)
+        except ray.exceptions.RayError as error:
+            reason = getattr(error, "cause", None) or error
+            raise EngineError(f"node {node['NodeManagerAddress']}: {reason}") from None
 
 
 def _number(table: Any, name: str) -> float | None:
     value = table.get(name)
     return None if value is None or not np.isfinite(float(value)) else float(value)
-
-
-def _last_line(path: Path) -> dict[str, Any]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return dict(json.loads(lines[-1])) if lines else {}

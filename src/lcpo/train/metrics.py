@@ -18,6 +18,21 @@ def edges(sampler: BudgetSampler, bins: int) -> list[int]:
     return sorted({sampler.law.quantile(i / bins) for i in range(bins)})
 
 
+def outcomes_of(columns: Mapping[str, Sequence[Any]], group: int) -> Outcomes:
+    """Measured rollouts, a value of each in every column, as outcomes [P, G]."""
+
+    def grid(name: str, kind: Any) -> Any:
+        return np.array(columns[name]).astype(kind).reshape(-1, group)
+
+    return Outcomes(
+        correct=grid("correct", np.float64),
+        length=grid("length", np.int64),
+        budget=grid("budget", np.int64),
+        kind=grid("kind", np.str_),
+        truncated=grid("truncated", np.bool_),
+    )
+
+
 def describe(
     outcomes: Outcomes,
     asked: IntArray,

@@ -30,6 +30,11 @@ class Scored:
     no_answer: BoolArray
     tokens: IntArray
 
+    def columns(self) -> dict[str, list[Any]]:
+        """The values of each of COLUMNS, [B]."""
+        o = self.outcomes
+        return {name: (getattr(o, name)[0] if hasattr(o, name) else getattr(self, name)).tolist() for name in COLUMNS}
+
 
 class LcpoReward:
     """Rewards of a batch by an objective; a drop-in for `reward_funcs` of TRL's GRPOTrainer.
@@ -77,8 +82,8 @@ class LcpoReward:
         scored = self.score(completion_ids, columns)
         o = scored.outcomes
         if log_extra:
-            for name in COLUMNS:
-                log_extra(name, (getattr(o, name)[0] if hasattr(o, name) else getattr(scored, name)).tolist())
+            for name, values in scored.columns().items():
+                log_extra(name, values)
         if log_metric:
             asked = o.kind[0] != "none"
             log_metric("accuracy", float(o.correct.mean()))

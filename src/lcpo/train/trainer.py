@@ -209,7 +209,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         """lcpo's advantages for TRL's, in the output (this process's slice) and in the log (all)."""
         total = len(self._gathered)
         extra = {name: list(values)[-total:] for name, values in self._logs["extra"].items()}
-        outcomes, asked = _outcomes(extra, group)
+        outcomes, asked = metrics.outcomes_of(extra, group), np.array(extra["asked"], dtype=np.int64).reshape(-1, group)
         terms = self._terms(outcomes)
         advantages = self.advantage(terms, outcomes.budget)
         flat = torch.tensor(advantages.ravel(), dtype=torch.float32, device=output["advantages"].device)
@@ -321,22 +321,6 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Nothing: lcpo writes its own card, with the numbers of the run."""
-
-
-def _outcomes(extra: Mapping[str, list[Any]], group: int) -> tuple[Outcomes, IntArray]:
-    """The gathered rollouts as outcomes [P, G], and the budgets that their prompts asked for."""
-
-    def grid(name: str, kind: Any) -> Any:
-        return np.array(extra[name], dtype=kind).reshape(-1, group)
-
-    outcomes = Outcomes(
-        correct=grid("correct", np.float64),
-        length=grid("length", np.int64),
-        budget=grid("budget", np.int64),
-        kind=np.array(extra["kind"]).reshape(-1, group),
-        truncated=grid("truncated", np.bool_),
-    )
-    return outcomes, grid("asked", np.int64)
 
 
 def _mix(*parts: int) -> int:
