@@ -10,12 +10,11 @@ import pytest
 from folders import folder
 from made_up import made_up
 
-from lcpo.report.charts import shared, small
+from lcpo.report.charts import published_points, published_table, shared, small
 from lcpo.report.findings import findings
 from lcpo.report.load import Evaluations, load
 from lcpo.report.page import html, plots_beside, write_plots
 from lcpo.report.plots import Axis, Box, Chart, Mark, Series, Style, png, svg, swatch
-from lcpo.report.published import points, table
 
 LINE = Series("a & <b>", Style(1), (Mark(10, 0.2, 0.1, 0.3, title="first <1>"), Mark(100, 0.8, hollow=True)))
 CHART = Chart("x", "A <title>", "", Axis("tokens", log=True), Axis("accuracy", percent=True, low=0.0), (LINE,))
@@ -174,10 +173,10 @@ def test_a_row_without_an_interval_is_drawn_without_one(tmp_path: Path) -> None:
 
 
 def test_published_points_name_their_source() -> None:
-    found = table()
+    found = published_table()
     assert "2503.04697" in found["source"]
     assert {point["origin"] for point in found["points"]} <= set(found["uncertainty"])
-    series = {one.name: one for one in points("math500")}
+    series = {one.name: one for one in published_points("math500")}
     exact = series["L1-Exact (paper)"]
     assert (exact.marks[0].x, exact.marks[0].y) == (583, 0.706) and all(m.hollow for m in exact.marks)
-    assert points("sums") == ()
+    assert published_points("sums") == ()

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
-from lcpo.report.charts import percent
+from lcpo.report.charts import percent, signed
 from lcpo.report.load import Curve, Evaluations, Gap, against
 
 
@@ -22,70 +23,51 @@ class Finding:
 
 def findings(evaluations: Evaluations, task: str) -> list[Finding]:
     """A finding for each dial of the task that was measured at two budgets or more."""
-    dials = [(curve, _asked(curve)) for curve in evaluations.of(task, prompted=True)]
-    return [
-        Finding(
-            c.label,
-            c.style.number,
-            c.key.kind,
-            _obeys(c, rows),
-            _buys(rows),
-            tuple(_count(label, gaps) for label, (_, gaps) in against(evaluations, c).items()),
-        )
-        for c, rows in dials
-        if len(rows) > 1
-    ]
-
-
-def _asked(curve: Curve) -> list[dict[str, Any]]:
-    return [row for row in curve.rows if row["budget"] is not None and row["tokens_mean"] is not None]
+    result = []
+    for curve in evaluations.of(task, prompted=True):
+        rows = [row for row in curve.rows if row["budget"] is not None and row["tokens_mean"] is not None]
+        if len(rows) > 1:
+            others = tuple(_count(label, gaps) for label, (_, gaps) in against(evaluations, curve).items())
+            kind, number = curve.key.kind, curve.style.number
+            result.append(Finding(curve.label, number, kind, _obeys(curve, rows), _buys(rows), others))
+    return result
 
 
 def _average(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
     values = [row[name] for row in rows if row[name] is not None]
-    return sum(values) / len(values) if values else None
+    return fmean(values) if values else None
 
 
 def _obeys(curve: Curve, rows: Sequence[Mapping[str, Any]]) -> str:
-    first, last = rows[0], rows[-1]
+    first, last, error = rows[0], rows[-1], _average(rows, "signed_error") or 0.0
     text = f"Asked for {first['budget']:,} to {last['budget']:,} tokens, it used {first['tokens_mean']:,.0f} to "
     text += f"{last['tokens_mean']:,.0f} on average. "
     if curve.key.kind == "max":
-        over, used = _average(rows, "over_budget"), _average(rows, "signed_error")
-        return text + f"{percent(over, 1)} of its answers exceed the maximum; it uses {percent(1 + (used or 0))} of it."
+        over = percent(_average(rows, "over_budget"), 1)
+        return f"{text}{over} of its answers exceed the maximum; it uses {percent(1 + error)} of it."
     unseen = [row for row in rows if row["seen"] is False]
     text += f"A single answer misses by {percent(_average(rows, 'mare'))} on average"
     text += f" ({percent(_average(unseen, 'mare'))} at budgets that training never drew)" if unseen else ""
-    return text + f"; the error of the mean, in which too long and too short cancel, is {_signed(rows)}."
-
-
-def _signed(rows: Sequence[Mapping[str, Any]]) -> str:
-    value = _average(rows, "signed_error") or 0.0
-    return f"{100 * value:+.1f} %"
+    return f"{text}; the error of the mean, in which too long and too short cancel, is {signed(error)}."
 
 
 def _buys(rows: Sequence[Mapping[str, Any]]) -> str:
-    first, last = rows[0], rows[-1]
+    first, last, chance = rows[0], rows[-1], rows[0]["chance"]
     text = f"Accuracy {percent(first['accuracy'])} at {first['budget']:,} tokens, {percent(last['accuracy'])} at "
-    text += f"{last['budget']:,}"
-    chance = first["chance"]
-    return text + (f" (guessing: {100 * chance:.3g} %)." if chance is not None else ".")
-
-
-def _points(value: float) -> str:
-    """A difference in points; what rounds to nothing has no sign."""
-    return f"{100 * value:+.0f}" if round(100 * value) else "0"
+    guessing = "" if chance is None else f" (guessing: {100 * chance:.3g} %)"
+    return f"{text}{last['budget']:,}{guessing}."
 
 
 def _count(label: str, gaps: Sequence[Gap]) -> str:
     """At how many of the places compared a curve is better than another, worse, or undecided."""
-    better = sum(1 for _, _, ends in gaps if ends and ends[0] > 0)
-    worse = sum(1 for _, _, ends in gaps if ends and ends[1] < 0)
-    low, high = min(value for _, value, _ in gaps), max(value for _, value, _ in gaps)
+    better = sum(1 for _, _, (low, _) in gaps if low is not None and low > 0)
+    worse = sum(1 for _, _, (_, high) in gaps if high is not None and high < 0)
+    points = [round(100 * value) for _, value, _ in gaps]
+    least, most = (f"{value:+d}" if value else "0" for value in (min(points), max(points)))
     if len(gaps) == 1:
-        return f"{label}: {_points(low)} points, {'better' if better else 'worse' if worse else 'undecided'}"
+        return f"{label}: {least} points, {'better' if better else 'worse' if worse else 'undecided'}"
     counts = f"better at {better}, worse at {worse}, undecided at {len(gaps) - better - worse} of {len(gaps)} places"
-    return f"{label}: {_points(low)} to {_points(high)} points; {counts}"
+    return f"{label}: {least} to {most} points; {counts}"
 
 
 DETECTORS = {

@@ -2,8 +2,10 @@
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from lcpo.report.plots import Style
 from lcpo.report.training import Run, is_run, read_run
 
 RESULTS = "results.json"
+LISTS = ("rows", "dials", "comparisons", "detectors", "behaviour")
 PROBLEMS_SHOWN = 3
 """Problems whose thoughts a page shows: the first of the file, not chosen by outcome."""
 CHARACTERS_SHOWN = 6000
@@ -58,14 +61,9 @@ class Texts:
         problems = self.shown.setdefault(key, {})
         if sample.budget is None or (sample.problem not in problems and len(problems) == PROBLEMS_SHOWN):
             return
-        problems.setdefault(sample.problem, {}).setdefault(sample.budget, _shortened(sample))
-
-
-def _shortened(sample: Sample) -> Sample:
-    more = len(sample.text) - CHARACTERS_SHOWN
-    if more <= 0:
-        return sample
-    return replace(sample, text=f"{sample.text[:CHARACTERS_SHOWN]} [... {more:,} more characters]")
+        text, more = sample.text[:CHARACTERS_SHOWN], len(sample.text) - CHARACTERS_SHOWN
+        shown = replace(sample, text=f"{text} [... {more:,} more characters]") if more > 0 else sample
+        problems.setdefault(sample.problem, {}).setdefault(sample.budget, shown)
 
 
 @dataclass
@@ -112,54 +110,43 @@ def load(folders: Sequence[Path], resamples: int = 1000) -> Evaluations:
     if not folders:
         raise ConfigError("a report needs at least one folder of an evaluation or a training run")
     trained = [folder for folder in folders if is_run(folder) and not (folder / RESULTS).is_file()]
+    evaluated = [folder for folder in folders if folder not in trained]
     runs = [read_run(folder, name) for folder, name in zip(trained, _named(trained), strict=True)]
-    folders = [folder for folder in folders if folder not in trained]
-    stored = [read_results(folder) for folder in folders]
-    names = _named(folders)
-    texts = Texts()
+    stored, names, texts = [read_results(folder) for folder in evaluated], _named(evaluated), Texts()
     renamed = _collisions(stored, names)
-    samples = _noted(_all_samples(folders, renamed), texts)
-    if len(folders) < 2 or not all((folder / SAMPLES).is_file() for folder in folders):
-        for _ in samples:
-            pass
-        found = _joined(stored, renamed)
+    samples = _samples(evaluated, renamed, texts)
+    if len(evaluated) > 1 and all((folder / SAMPLES).is_file() for folder in evaluated):
+        chances = {row["task"]: row["chance"] for table in stored for row in table["rows"]}
+        joined = results(samples, {}, chances=chances, resamples=resamples)
     else:
-        chances = {row["task"]: row["chance"] for one in stored for row in one["rows"]}
-        found = results(samples, {}, chances=chances, resamples=resamples)
-    manifests = [(name, portable(results["manifest"])) for name, results in zip(names, stored, strict=True)]
-    names += [run.name for run in runs]
-    manifests += [(run.name, portable(run.manifest)) for run in runs]
-    return Evaluations(names, manifests, found, curves_of(found["rows"]), texts, runs)
+        deque(samples, maxlen=0)  # only for the texts
+        pairs = list(zip(stored, renamed, strict=True))
+        joined = {name: [_renamed(line, new) for table, new in pairs for line in table.get(name, ())] for name in LISTS}
+    manifests = [(name, table["manifest"]) for name, table in zip(names, stored, strict=True)]
+    manifests += [(run.name, run.manifest) for run in runs]
+    manifests = [(name, portable(manifest)) for name, manifest in manifests]
+    return Evaluations([name for name, _ in manifests], manifests, joined, curves_of(joined["rows"]), texts, runs)
 
 
-def _noted(samples: Iterable[Sample], texts: Texts) -> Iterator[Sample]:
-    for sample in samples:
-        texts.add(sample)
-        yield sample
-
-
-def _all_samples(folders: Sequence[Path], renamed: Sequence[Mapping[str, str]]) -> Iterator[Sample]:
+def _samples(folders: Sequence[Path], renamed: Sequence[Mapping[str, str]], texts: Texts) -> Iterator[Sample]:
+    """All samples, runs by their new names; `texts` notes each."""
     for folder, names in zip(folders, renamed, strict=True):
         for sample in read_samples(folder) if (folder / SAMPLES).is_file() else ():
-            yield replace(sample, run=names[sample.run]) if sample.run in names else sample
+            renamed_sample = replace(sample, run=names[sample.run]) if sample.run in names else sample
+            texts.add(renamed_sample)
+            yield renamed_sample
 
 
 def _collisions(stored: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, str]]:
     """For each folder, new names of the runs of which another folder holds a curve too, at whatever budgets: two
     evaluations are never mixed.
     """
-    curves = [{key_of(row) for row in one["rows"]} for one in stored]
-    renamed = []
-    for i, own in enumerate(curves):
-        others = set().union(*(curves[:i] + curves[i + 1 :]))
-        renamed.append({key.run: f"{key.run} [{names[i]}]" for key in own & others})
-    return renamed
-
-
-def _joined(stored: Sequence[dict[str, Any]], renamed: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    lists = ("rows", "dials", "comparisons", "detectors", "behaviour")
-    both = list(zip(stored, renamed, strict=True))
-    return {name: [_renamed(line, names) for one, names in both for line in one.get(name, ())] for name in lists}
+    curves = [{key_of(row) for row in table["rows"]} for table in stored]
+    holders = Counter(key for keys in curves for key in keys)
+    return [
+        {key.run: f"{key.run} [{name}]" for key in keys if holders[key] > 1}
+        for keys, name in zip(curves, names, strict=True)
+    ]
 
 
 def _renamed(line: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -172,32 +159,27 @@ def _named(folders: Sequence[Path]) -> list[str]:
     return [f"{name} ({i + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
-Side = tuple[str, str, str, str]
-Gap = tuple[float, float, tuple[float, float] | None]
+Gap = tuple[float, float, tuple[float | None, float | None]]
 """(tokens used by both, difference in accuracy, its 95 % interval)."""
 
 
 def against(evaluations: Evaluations, curve: Curve) -> dict[str, tuple[Curve, list[Gap]]]:
     """Accuracy of a curve minus that of each other one of its task, by label, tokens ascending; what was compared."""
-    others = {_side(other.key): other for other in evaluations.of(curve.key.task)}
-    mine = _side(curve.key)
+    side = attrgetter("key.run", "key.method", "key.kind", "key.wording")
+    curves = {side(other): other for other in evaluations.of(curve.key.task)}
     gaps: dict[str, tuple[Curve, list[Gap]]] = {}
     for line in evaluations.results["comparisons"]:
         if line["task"] != curve.key.task or line["accuracy_difference"] is None:
             continue
         a = (line["a"], line["method_a"], line["kind"], line["wording_a"])
         b = (line["b"], line["method_b"], line["kind_b"], line["wording_b"])
-        sign, other = (1, others.get(b)) if a == mine else (-1, others.get(a)) if b == mine else (0, None)
-        if other is not None:
-            low, high = sorted(sign * end for end in line["ci95"] or (0.0, 0.0))
-            gap = (line["at_tokens"], sign * line["accuracy_difference"], (low, high) if line["ci95"] else None)
-            gaps.setdefault(other.label, (other, []))[1].append(gap)
-    return {label: (other, sorted(found, key=lambda gap: gap[0])) for label, (other, found) in gaps.items()}
-
-
-def _side(key: CurveKey) -> Side:
-    """A curve as comparisons name it."""
-    return key.run, key.method, key.kind, key.wording
+        sign, other = (1, curves.get(b)) if a == side(curve) else (-1, curves.get(a) if b == side(curve) else None)
+        if other is None:
+            continue
+        low, high = sorted(sign * end for end in line["ci95"]) if line["ci95"] else (None, None)
+        gap = line["at_tokens"], sign * line["accuracy_difference"], (low, high)
+        gaps.setdefault(other.label, (other, []))[1].append(gap)
+    return {label: (other, sorted(several, key=lambda gap: gap[0])) for label, (other, several) in gaps.items()}
 
 
 def curves_of(rows: Sequence[dict[str, Any]]) -> list[Curve]:

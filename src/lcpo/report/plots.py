@@ -205,8 +205,8 @@ def draw(chart: Chart, axes: Any) -> None:
     """Draws a chart into matplotlib axes. Each artist's gid is `s<series>` or `s<series>-<kind><index>`."""
     for i, series in enumerate(chart.series):
         _series(series, axes, f"s{i}")
-    for which in "xy":
-        if getattr(chart, which).log:
+    for which, smallest in zip("xy", axes.dataLim.min, strict=True):
+        if getattr(chart, which).log and smallest > 0:  # a log axis has no place for zero
             getattr(axes, f"set_{which}scale")("log")
     axes.margins(x=0.02 if chart.x.categories else 0.05, y=0.05)
     _ends(chart, axes)
@@ -252,7 +252,7 @@ def _series(series: Series, axes: Any, gid: str) -> None:
 
 def _ends(chart: Chart, axes: Any) -> None:
     """The ends of both axes: as the chart gives them, else around the data; the same on both with a diagonal."""
-    axes.set_ylim(chart.y.low, chart.y.high)
+    axes.set_ylim(0.0 if chart.y.log and axes.get_yscale() == "linear" else chart.y.low, chart.y.high)
     if chart.x.categories:
         axes.set_xlim(-0.5, len(chart.x.categories) - 0.5)
     elif chart.x.low is not None or chart.x.high is not None:

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from lcpo.errors import TaskError
@@ -13,8 +14,14 @@ METRICS, MANIFEST = "metrics.jsonl", "manifest.json"
 POINTS = 120
 """Points of a line at most: steps beyond that are averaged in windows."""
 STEP = Axis("training step", low=0.0)
-RANKS = "Rank correlation of tokens asked for and used: 0 is deaf, 1 obeys."
 MISS = "mean relative miss (log scale)"
+RANKS = "Rank correlation of tokens asked for and used: 0 is deaf, 1 obeys."
+SHARED = (
+    ("accuracy", "Accuracy of rollouts", "Right answers, all budgets.", Axis("accuracy", percent=True, low=0.0)),
+    ("rank_correlation", "Does length follow the budget?", RANKS, Axis("rank correlation", low=-0.2, high=1.03)),
+    ("mare", "How far a rollout misses", "Mean of |used - asked| / asked.", Axis(MISS, percent=True, log=True)),
+)
+"""Pictures that all runs share: field of a step's record, title, caption, axis."""
 
 
 @dataclass(frozen=True)
@@ -49,48 +56,39 @@ def curve(pairs: Sequence[tuple[float, float | None]], name: str) -> tuple[Mark,
     known = [(step, value) for step, value in pairs if value is not None]
     size = -(-len(known) // POINTS) or 1
     windows = [known[i : i + size] for i in range(0, len(known), size)]
-    means = [(window[-1][0], sum(value for _, value in window) / len(window)) for window in windows]
+    means = [(window[-1][0], fmean(value for _, value in window)) for window in windows]
     return tuple(Mark(step, value, title=f"{name}, step {step:.0f}: {value:.3g}") for step, value in means)
 
 
-def _over_steps(runs: Sequence[Run], field: str, chart: Chart) -> Chart | None:
-    series = []
-    for i, run in enumerate(runs):
-        marks = curve([(record["step"], record.get(field)) for record in run.records], run.name)
-        if marks:
-            series.append(Series(run.name, Style(i), marks, dots=len(marks) < 25))
-    if chart.y.log and any(mark.y <= 0 for line in series for mark in line.marks):
-        chart = replace(chart, y=replace(chart.y, log=False, low=0.0))
-    return replace(chart, series=tuple(series)) if series else None
+def _series(name: str, number: int, pairs: Sequence[tuple[float, float | None]], about: str) -> list[Series]:
+    marks = curve(pairs, about)
+    return [Series(name, Style(number), marks, dots=len(marks) < 25)] if marks else []
 
 
-def lengths(run: Run, number: int) -> Chart | None:
+def lengths(run: Run, number: int) -> Chart:
     """Tokens used in each bin of budgets, step by step: a fan that opens is a dial that forms."""
-    bins = sorted({each["from"] for record in run.records for each in record.get("bins", ())})
-    series = []
-    for i, low in enumerate(bins):
-        rows = [(record["step"], row) for record in run.records for row in record["bins"] if row["from"] == low]
+    bins: dict[int, list[tuple[int, Mapping[str, Any]]]] = {}
+    for record in run.records:
+        for row in record.get("bins", ()):
+            bins.setdefault(row["from"], []).append((record["step"], row))
+    series: list[Series] = []
+    for i, (low, rows) in enumerate(sorted(bins.items())):
         asked = [row["budget"] for _, row in rows if row["budget"] is not None]
-        marks = curve([(step, row["length"]) for step, row in rows], f"from {low}")
-        if marks and asked:
-            name = f"asked for about {sum(asked) / len(asked):.0f}"
-            series.append(Series(name, Style(i), marks, dots=len(marks) < 25))
-    if not series:
-        return None
-    title = f"{run.name}: tokens used"
+        if asked:
+            name, pairs = f"asked for about {fmean(asked):.0f}", [(step, row["length"]) for step, row in rows]
+            series += _series(name, i, pairs, f"from {low}")
     about = (
         "One line for each range of budgets. Where the lines part, length begins to follow the number in the prompt."
     )
-    return Chart(f"lengths_{number}", title, about, STEP, Axis("mean tokens used", log=True), tuple(series))
+    y = Axis("mean tokens used", log=True)
+    return Chart(f"lengths_{number}", f"{run.name}: tokens used", about, STEP, y, tuple(series))
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
     """The pictures of the runs: what they share in one picture each, and lengths per budget for each run."""
-    wanted = (
-        ("accuracy", "Accuracy of rollouts", "Right answers, all budgets.", Axis("accuracy", percent=True, low=0.0)),
-        ("rank_correlation", "Does length follow the budget?", RANKS, Axis("rank correlation", low=-0.2, high=1.03)),
-        ("mare", "How far a rollout misses", "Mean of |used - asked| / asked.", Axis(MISS, percent=True, log=True)),
-    )
-    drawn = [_over_steps(runs, f, Chart(f"training_{f}", title, about, STEP, y)) for f, title, about, y in wanted]
-    fans = [lengths(run, i) for i, run in enumerate(runs)]
-    return [chart for chart in (*drawn, *fans) if chart is not None]
+    drawn = []
+    for field, title, about, y in SHARED:
+        pairs = [[(record["step"], record.get(field)) for record in run.records] for run in runs]
+        series = [line for i, run in enumerate(runs) for line in _series(run.name, i, pairs[i], run.name)]
+        drawn.append(Chart(f"training_{field}", title, about, STEP, y, tuple(series)))
+    return [chart for chart in (*drawn, *(lengths(run, i) for i, run in enumerate(runs))) if chart.series]
