@@ -173,7 +173,7 @@ def picture(out: Path) -> Path:
             series.append(Series(name, style, marks, band if len(points[0]) > 1 else ()))
         x = Axis("tokens asked for", log=True, ticks=tuple(float(budget) for budget in budgets))
         diagonal = "asked = used" if value == "tokens_mean" else None
-        charts.append(Chart(value, title, "", x, y, tuple(series), diagonal=diagonal))
+        charts.append(Chart(value, title, x, y, tuple(series), diagonal=diagonal))
     with rc_context({**LOOK, "font.size": 9.5, "legend.fontsize": 9}):
         figure = Figure(figsize=(10.6, 4.3), layout="constrained", facecolor="white")
         for chart, axes in zip(charts, figure.subplots(1, 2), strict=True):

@@ -17,7 +17,7 @@ from lcpo.report.page import html, plots_beside, write_plots
 from lcpo.report.plots import Axis, Box, Chart, Mark, Series, Style, png, svg, swatch
 
 LINE = Series("a & <b>", Style(1), (Mark(10, 0.2, 0.1, 0.3, title="first <1>"), Mark(100, 0.8, hollow=True)))
-CHART = Chart("x", "A <title>", "", Axis("tokens", log=True), Axis("accuracy", percent=True, low=0.0), (LINE,))
+CHART = Chart("x", "A <title>", Axis("tokens", log=True), Axis("accuracy", percent=True, low=0.0), (LINE,))
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
@@ -80,7 +80,7 @@ def test_svg_draws_boxes_bars_bands_and_guides() -> None:
     box = Series("b", Style(2), boxes=(Box(0, -0.5, 0.5, 0, (-1, 9), "half of them"),))
     bars = Series("c", Style(4), boxes=(Box(0, 0, 1, title="a bar"),), band=((0, 0.1, 0.2), (1, 0.2, 0.3)))
     axes = Axis("", categories=("8", "16")), Axis("", low=-1, high=1)
-    chart = Chart("x", "", "", *axes, (box, bars), ((0.0, "zero"),))
+    chart = Chart("x", "", *axes, (box, bars), ((0.0, "zero"),))
     text = svg(chart, 340, 250)
     for part in ("<title>half of them", "<title>a bar", ">zero<", ">8<", ">16<", 'fill-opacity="0.13"', "dasharray"):
         assert part in text, part

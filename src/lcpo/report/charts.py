@@ -12,6 +12,7 @@ import numpy as np
 from lcpo.report.load import Curve, Evaluations, against
 from lcpo.report.plots import Axis, Box, Chart, Mark, Series, Style
 
+Row = Mapping[str, Any]
 ASKED, USED = "tokens asked for", "mean tokens used per answer (log scale)"
 BOXES_FROM = 4
 """Samples from which a distribution is drawn."""
@@ -21,24 +22,18 @@ SHARES = {
     "mare": Chart(
         "miss",
         "How far a single answer misses",
-        "Mean of |used - asked| / asked over answers (MARE). Nothing cancels here: half of the answers 50 % over and "
-        "half 50 % under is 50 %, while the error of the mean would be 0.",
         Axis(ASKED, log=True),
         Axis("mean relative miss (log scale)", percent=True, log=True),
     ),
     "over_budget": Chart(
         "over",
         "Answers over budget",
-        "Share of answers that use more than was asked for. For a maximum this is a violation; for an exact budget "
-        "about half is natural.",
         Axis(ASKED, log=True),
         Axis("share over budget", percent=True, low=0.0, high=1.03),
     ),
     "filler": Chart(
         "filler",
         "Tokens that carry nothing",
-        "Marks, lines repeated word for word, text after the answer: length that was reached by filling is not a "
-        "thought.",
         Axis(ASKED, log=True),
         Axis("share of tokens", percent=True, low=0.0),
     ),
@@ -80,35 +75,39 @@ def published_points(task: str, first: int = 0) -> tuple[Series, ...]:
     )
 
 
-def _lines(curves: Sequence[Curve], mark: Callable[[Curve, Mapping[str, Any]], Mark | None]) -> tuple[Series, ...]:
-    """A line for each curve, through what `mark` makes of its rows; curves without a mark are left out."""
-    marked = [(curve, tuple(m for row in curve.rows if (m := mark(curve, row)))) for curve in curves]
-    return tuple(Series(curve.label, curve.style, marks) for curve, marks in marked if marks)
+def _lines(curves: Sequence[Curve], x: str, y: str, about: Callable[[Curve, Row], str]) -> tuple[Series, ...]:
+    """A line for each curve through its rows where x and y are known; budgets that training never drew are hollow."""
+    lines = []
+    for curve in curves:
+        marks = []
+        for row in (row for row in curve.rows if row[x] and row[y] is not None):
+            low, high = _ends(row) if y == "accuracy" else (None, None)
+            unseen = x == "budget" and row["seen"] is False
+            marks.append(Mark(row[x], row[y], low, high, unseen, about(curve, row)))
+        lines.append(Series(curve.label, curve.style, tuple(marks)))
+    return tuple(line for line in lines if line.marks)
 
 
-def _about(curve: Curve, row: Mapping[str, Any]) -> str:
+def _ends(row: Row) -> tuple[float | None, float | None]:
+    """The 95 % interval of a row's accuracy: bootstrapped, or 1.96 standard errors."""
+    y, error = row["accuracy"], row["accuracy_stderr"]
+    return row.get("accuracy_ci95") or ((None, None) if error is None else (y - 1.96 * error, y + 1.96 * error))
+
+
+def _about(curve: Curve, row: Row) -> str:
     asked = "no budget" if row["budget"] is None else f"asked for {row['budget']}"
     return f"{curve.label}: {asked}, used {row['tokens_mean']:.1f}, accuracy {percent(row['accuracy'], 1)}"
 
 
 def accuracy(evaluations: Evaluations, task: str, published: Sequence[Series] = ()) -> Chart:
     """Accuracy against tokens used: the picture that decides, since a method may use more than it was asked to."""
-
-    def mark(curve: Curve, row: Mapping[str, Any]) -> Mark | None:
-        y, error = row["accuracy"], row["accuracy_stderr"]
-        low, high = row.get("accuracy_ci95") or (
-            (None, None) if error is None else (y - 1.96 * error, y + 1.96 * error)
-        )
-        return Mark(row["tokens_mean"], y, low, high, title=_about(curve, row)) if row["tokens_mean"] else None
-
     curves = evaluations.of(task)
-    series = (*_lines(curves, mark), *published)
+    series = (*_lines(curves, "tokens_mean", "accuracy", _about), *published)
     chance = next((row["chance"] for c in curves for row in c.rows if row["chance"] is not None), None)
     highest = max([mark.high or mark.y for line in series for mark in line.marks] or [1.0])
     return Chart(
         "accuracy",
         "Accuracy against tokens used",
-        "Higher and further left is better. Bars are 95 % intervals over problems; a single point has no budget.",
         Axis(USED, log=True),
         Axis("accuracy", percent=True, low=0.0, high=min(1.03, max(0.1, 1.1 * max(highest, chance or 0.0)))),
         series,
@@ -118,23 +117,20 @@ def accuracy(evaluations: Evaluations, task: str, published: Sequence[Series] = 
 
 def asked_and_used(evaluations: Evaluations, task: str) -> Chart:
     """Tokens used against tokens asked for, by the dials: on the diagonal, the number in the prompt is obeyed."""
-
-    def mark(curve: Curve, row: Mapping[str, Any]) -> Mark | None:
-        x, y = row["budget"], row["tokens_mean"]
-        return Mark(x, y, hollow=row["seen"] is False, title=_about(curve, row)) if x is not None and y else None
-
     curves = evaluations.of(task, prompted=True)
-    rows = {c.label: [row for row in c.rows if row["budget"] is not None and row.get("tokens_p5")] for c in curves}
     bands = {
-        label: tuple((row["budget"], max(1, row["tokens_p5"]), row["tokens_p95"]) for row in several)
-        for label, several in rows.items()
+        curve.label: tuple(
+            (row["budget"], max(1, row["tokens_p5"]), row["tokens_p95"])
+            for row in curve.rows
+            if row["budget"] is not None and row.get("tokens_p5")
+        )
+        for curve in curves
     }
-    series = tuple(replace(line, band=bands[line.name]) for line in _lines(curves, mark))
+    lines = _lines(curves, "budget", "tokens_mean", _about)
+    series = tuple(replace(line, band=bands[line.name]) for line in lines)
     return Chart(
         "asked_used",
         "Asked for, and used",
-        "On the dotted line a model uses exactly what was asked for. The shade holds nine of ten answers; hollow "
-        "points are budgets that training never drew.",
         _asked(series),
         Axis("tokens used", log=True),
         series,
@@ -144,13 +140,9 @@ def asked_and_used(evaluations: Evaluations, task: str) -> Chart:
 
 def share(evaluations: Evaluations, task: str, name: str) -> Chart:
     """One of SHARES against the budget, by the dials."""
-
-    def mark(curve: Curve, row: Mapping[str, Any]) -> Mark | None:
-        x, y = row["budget"], row[name]
-        title = f"{curve.label}: {percent(y, 1)}"
-        return None if x is None or y is None else Mark(x, y, hollow=row["seen"] is False, title=title)
-
-    chart, series = SHARES[name], _lines(evaluations.of(task, prompted=True), mark)
+    curves = evaluations.of(task, prompted=True)
+    series = _lines(curves, "budget", name, lambda curve, row: f"{curve.label}: {percent(row[name], 1)}")
+    chart = SHARES[name]
     if name == "filler" and series:
         highest = max(mark.y for line in series for mark in line.marks)
         chart = replace(chart, y=replace(chart.y, high=max(0.1, 1.06 * highest)))
@@ -179,7 +171,6 @@ def errors(evaluations: Evaluations, curve: Curve, number: int) -> Chart:
     return Chart(
         f"errors_{number}",
         curve.label,
-        "",
         Axis(ASKED, categories=tuple(names)),
         Axis("used / asked - 1", percent=True, low=-min(1.0, limit), high=limit),
         (Series(curve.label, curve.style, boxes=tuple(boxes)),) if boxes else (),
@@ -198,7 +189,7 @@ def split(_evaluations: Evaluations, curve: Curve, number: int) -> Chart:
     ]
     parts = (Series("thought", Style(0), boxes=tuple(thoughts)), Series("answer", Style(4), boxes=tuple(answers)))
     axes = Axis(ASKED, categories=tuple(str(budget) for budget, _, _ in rows)), Axis("mean tokens", low=0.0)
-    return Chart(f"split_{number}", curve.label, "", *axes, parts if rows else ())
+    return Chart(f"split_{number}", curve.label, *axes, parts if rows else ())
 
 
 def words(evaluations: Evaluations, curve: Curve, number: int) -> Chart:
@@ -216,7 +207,7 @@ def words(evaluations: Evaluations, curve: Curve, number: int) -> Chart:
         if any(mark.y for mark in marks):
             series.append(Series(name, Style(i), tuple(marks)))
     axis = Axis("per 1,000 tokens", low=0.0)
-    return Chart(f"words_{number}", curve.label, "", _asked(series), axis, tuple(series))
+    return Chart(f"words_{number}", curve.label, _asked(series), axis, tuple(series))
 
 
 def differences(evaluations: Evaluations, curve: Curve, number: int) -> Chart:
@@ -232,7 +223,6 @@ def differences(evaluations: Evaluations, curve: Curve, number: int) -> Chart:
     return Chart(
         f"differences_{number}",
         f"{curve.label} against the others, at equal tokens used",
-        "",
         Axis(USED, log=True),
         Axis("points of accuracy", points=True),
         tuple(series) if several else (),

@@ -5,6 +5,7 @@ are the page's; hovering over a point shows its title.
 """
 
 import io
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
@@ -109,11 +110,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture: its file name, title, what it says in a sentence, axes, series, and lines to read it by."""
+    """A picture: its file name, title, axes, series, and lines to read it by."""
 
     name: str
     title: str
-    caption: str
     x: Axis
     y: Axis
     series: tuple[Series, ...] = ()
@@ -131,7 +131,7 @@ def svg(chart: Chart, width: float, height: float, kind: str = "chart") -> str:
         axes = figure.subplots()
         figure.subplots_adjust(left=62 / width, right=1 - 12 / width, bottom=46 / height, top=1 - 10 / height)
         draw(chart, axes)
-        return _inline(figure, chart.series, kind, chart.title)
+        return _inline(figure, kind, chart.title)
 
 
 def swatch(series: Series) -> str:
@@ -147,7 +147,7 @@ def swatch(series: Series) -> str:
         else:
             figure.add_artist(Line2D([0.03, 0.97], [0.5, 0.5], color=_colour(series.style), **_line(series.style)))
             figure.add_artist(Line2D([0.5], [0.5], **_dot(series.style, hollow)))
-        return _inline(figure, (), "swatch", "")
+        return _inline(figure, "swatch", "")
 
 
 def png(chart: Chart, path: Path) -> Path:
@@ -202,9 +202,9 @@ def _dot(style: Style, hollow: bool) -> dict[str, Any]:
 
 
 def draw(chart: Chart, axes: Any) -> None:
-    """Draws a chart into matplotlib axes. Each artist's gid is `s<series>` or `s<series>-<kind><index>`."""
-    for i, series in enumerate(chart.series):
-        _series(series, axes, f"s{i}")
+    """Draws a chart into matplotlib axes. The gid of each artist is JSON: the name of its series, and its title."""
+    for series in chart.series:
+        _series(series, axes)
     for which, smallest in zip("xy", axes.dataLim.min, strict=True):
         if getattr(chart, which).log and smallest > 0:  # a log axis has no place for zero
             getattr(axes, f"set_{which}scale")("log")
@@ -220,13 +220,13 @@ def draw(chart: Chart, axes: Any) -> None:
         note.set_in_layout(False)
 
 
-def _series(series: Series, axes: Any, gid: str) -> None:
-    colour = _colour(series.style)
+def _series(series: Series, axes: Any) -> None:
+    colour, gid = _colour(series.style), json.dumps([series.name, ""])
     if series.band:
         x, low, high = zip(*series.band, strict=True)
         axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0, gid=gid)
     for i, box in enumerate(series.boxes):
-        part = {"gid": f"{gid}-boxes{i}"}
+        part = {"gid": json.dumps([series.name, box.title])}
         look = {"alpha": 0.55 if box.whiskers else 1.0, "label": None if i else series.name}
         axes.bar(box.x, box.high - box.low, 0.65, bottom=box.low, color=colour, **look, **part)
         if box.whiskers is not None:
@@ -242,8 +242,8 @@ def _series(series: Series, axes: Any, gid: str) -> None:
         label=series.name, gid=gid,
     )[0]  # fmt: skip
     line.set_markevery([])
-    for i, mark in enumerate(series.marks if series.dots else ()):
-        part = {"gid": f"{gid}-marks{i}"}
+    for mark in series.marks if series.dots else ():
+        part = {"gid": json.dumps([series.name, mark.title])}
         if mark.low is not None and mark.high is not None:
             ends = [min(mark.low, mark.y), max(mark.high, mark.y)]
             axes.plot([mark.x, mark.x], ends, color=colour, linewidth=1, marker="_", markersize=6, alpha=0.7, **part)
@@ -293,8 +293,8 @@ SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 DECIMALS = re.compile(r"(\.\d\d)\d+")
 
 
-def _inline(figure: Any, series: Sequence[Series], kind: str, label: str) -> str:
-    """The figure as SVG that may stand in the page, with data-series and titles where gids name them."""
+def _inline(figure: Any, kind: str, label: str) -> str:
+    """The figure as SVG that may stand in the page, with data-series and titles where gids say them."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     ElementTree.register_namespace("", SVG[1:-1])
@@ -304,7 +304,7 @@ def _inline(figure: Any, series: Sequence[Series], kind: str, label: str) -> str
             element.remove(child)
         _plain(element)
         if element.tag == f"{SVG}g":
-            _named(element, series)
+            _named(element)
     box = root.get("viewBox", "")
     look = {"aria-hidden": "true"} if kind == "swatch" else {"role": "img", "aria-label": label}
     root.attrib = {"class": kind, "viewBox": box, "stroke-linejoin": "round", **look}
@@ -326,15 +326,12 @@ def _plain(element: Any) -> None:
     element.tail = None
 
 
-def _named(group: Any, series: Sequence[Series]) -> None:
+def _named(group: Any) -> None:
     """Takes a group's id away; if it is the gid of an artist, the group is told its series and gets its title."""
-    match = re.fullmatch(r"s(\d+)(?:-(marks|boxes)(\d+))?", group.attrib.pop("id", ""))
-    if match is None:
-        return
-    whole = series[int(match[1])]
-    group.set("class", "s")
-    group.set("data-series", whole.name)
-    title = getattr(whole, match[2])[int(match[3])].title if match[2] else ""
-    if title:
-        group.insert(0, child := ElementTree.Element(f"{SVG}title"))
-        child.text = title
+    gid = group.attrib.pop("id", "")
+    if gid.startswith("["):
+        name, title = json.loads(gid)
+        group.attrib |= {"class": "s", "data-series": name}
+        if title:
+            group.insert(0, child := ElementTree.Element(f"{SVG}title"))
+            child.text = title

@@ -14,14 +14,12 @@ METRICS, MANIFEST = "metrics.jsonl", "manifest.json"
 POINTS = 120
 """Points of a line at most: steps beyond that are averaged in windows."""
 STEP = Axis("training step", low=0.0)
-MISS = "mean relative miss (log scale)"
-RANKS = "Rank correlation of tokens asked for and used: 0 is deaf, 1 obeys."
 SHARED = (
-    ("accuracy", "Accuracy of rollouts", "Right answers, all budgets.", Axis("accuracy", percent=True, low=0.0)),
-    ("rank_correlation", "Does length follow the budget?", RANKS, Axis("rank correlation", low=-0.2, high=1.03)),
-    ("mare", "How far a rollout misses", "Mean of |used - asked| / asked.", Axis(MISS, percent=True, log=True)),
+    ("accuracy", "Accuracy of rollouts", Axis("accuracy", percent=True, low=0.0)),
+    ("rank_correlation", "Does length follow the budget?", Axis("rank correlation", low=-0.2, high=1.03)),
+    ("mare", "How far a rollout misses", Axis("mean relative miss (log scale)", percent=True, log=True)),
 )
-"""Pictures that all runs share: field of a step's record, title, caption, axis."""
+"""Pictures that all runs share: field of a step's record, title, axis."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +75,15 @@ def lengths(run: Run, number: int) -> Chart:
         if asked:
             name, pairs = f"asked for about {fmean(asked):.0f}", [(step, row["length"]) for step, row in rows]
             series += _series(name, i, pairs, f"from {low}")
-    about = (
-        "One line for each range of budgets. Where the lines part, length begins to follow the number in the prompt."
-    )
     y = Axis("mean tokens used", log=True)
-    return Chart(f"lengths_{number}", f"{run.name}: tokens used", about, STEP, y, tuple(series))
+    return Chart(f"lengths_{number}", f"{run.name}: tokens used", STEP, y, tuple(series))
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
     """The pictures of the runs: what they share in one picture each, and lengths per budget for each run."""
     drawn = []
-    for field, title, about, y in SHARED:
+    for field, title, y in SHARED:
         pairs = [[(record["step"], record.get(field)) for record in run.records] for run in runs]
         series = [line for i, run in enumerate(runs) for line in _series(run.name, i, pairs[i], run.name)]
-        drawn.append(Chart(f"training_{field}", title, about, STEP, y, tuple(series)))
+        drawn.append(Chart(f"training_{field}", title, STEP, y, tuple(series)))
     return [chart for chart in (*drawn, *(lengths(run, i) for i, run in enumerate(runs))) if chart.series]
