@@ -1,5 +1,6 @@
 """`lcpo eval`: accuracy and length at every budget, for one model or several."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,20 @@ def _budgets(text: str | None) -> tuple[int, ...]:
     if any(number < 1 for number in numbers):
         raise ConfigError(f"--budgets is {text!r}; give positive whole numbers of tokens, for example 512,1024,2048")
     return numbers
+
+
+def _price(context: click.Context, parameter: click.Parameter, given: str | None) -> tuple[float, float] | None:
+    if given is None:
+        return None
+    try:
+        read, written = map(float, given.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{given!r}; give two numbers, for example 0.25,2.00") from None
+    return read, written
+
+
+def _agreed(question: str) -> bool:
+    return sys.stdin.isatty() and click.confirm(question, err=True)
 
 
 @click.command("eval")
@@ -58,6 +73,8 @@ def _budgets(text: str | None) -> tuple[int, ...]:
     "--batch", type=click.IntRange(1), default=1536, metavar="N", help="Requests side by side, unit of resume."
 )
 @server_options
+@click.option("--price", metavar="IN,OUT", callback=_price, help="Of a million tokens: what a server's answers cost.")
+@click.option("--limit", type=click.IntRange(1), metavar="TOKENS", help="Ask before a server may use more.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json instead of a table.")
 def command(models: tuple[str, ...], out: Path | None, resume: bool, as_json: bool, **given: Any) -> None:
     """Measure accuracy and length of MODELs at every budget, against baselines.
@@ -70,7 +87,8 @@ def command(models: tuple[str, ...], out: Path | None, resume: bool, as_json: bo
 
     connection = {name: given.pop(name) for name in ("engine", "api_key", "tokenizer", "opened", "without", "parallel")}
     given["budgets"], given["methods"] = _budgets(given["budgets"]), _list(given["methods"])
-    folder, found = evaluate(Options(models=models, **given), out, resume=resume, **connection)
+    spending = {"price": given.pop("price"), "limit": given.pop("limit"), "agreed": _agreed}
+    folder, found = evaluate(Options(models=models, **given), out, resume=resume, **spending, **connection)
     _report(folder)
     emit(found, as_json, f"{table(found)}\n\n{folder}")
 

@@ -113,6 +113,11 @@ class Method(ABC):
     needs_prefix: ClassVar[bool] = False
     needs_ids: ClassVar[bool] = False
 
+    @property
+    def at_most(self) -> tuple[int, int]:
+        """(requests, responses of up to the cap) that one response takes at most."""
+        return 1, 1
+
     @abstractmethod
     def steps(self, ask: Ask) -> Steps:
         """Decodes one response."""

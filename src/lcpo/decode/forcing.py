@@ -33,6 +33,11 @@ class Truncate(Method):
     scope = "thinking"
     needs_prefix = True
 
+    @property
+    def at_most(self) -> tuple[int, int]:
+        """See Method."""
+        return getattr(self, "waits", 0) + 2, 1
+
     def steps(self, ask: Ask) -> Steps:
         """Decodes one response."""
         return self.forced(ask)

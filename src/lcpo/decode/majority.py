@@ -28,6 +28,11 @@ class Majority(Method):
     about = "several short responses at the same total tokens, and the answer most of them give"
     prompts = True
 
+    @property
+    def at_most(self) -> tuple[int, int]:
+        """See Method."""
+        return self.votes * (OF[self.of].at_most[0] if self.of in OF else 1), self.votes
+
     def steps(self, ask: Ask) -> Steps:
         """Decodes one response."""
         if self.of not in OF or self.votes < 2:

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
@@ -145,13 +145,16 @@ class Engine(ABC):
     """What every engine offers.
 
     marks: ids of the tags and EOS, None where ids are unknown. positional: seeds are honoured to the letter (see
-    above).
+    above). parallel: requests that are open at once, where each is paid for by itself; None: they are run in batches.
+    left_out: parameters of requests that are not heeded.
     """
 
     name: str
     format: Format
     marks: Marks | None
     positional: ClassVar[bool] = False
+    parallel: int | None = None
+    left_out: Collection[str] = ()
 
     @abstractmethod
     def stream(self, request: Request) -> AsyncGenerator[Delta, None]:

@@ -38,6 +38,11 @@ class ModelSource:
     tables: Mapping[str, Any] = field(default_factory=dict)
 
 
+def is_server(path: str) -> bool:
+    """Whether a model's path is a server's URL."""
+    return SERVER.fullmatch(path) is not None
+
+
 def built(name: str) -> Path:
     """The folder in the user's cache (XDG_CACHE_HOME, else ~/.cache) where the model `name` is, once it is built."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lcpo" / name
@@ -48,7 +53,7 @@ def resolve(model: str) -> ModelSource:
 
     Raises ConfigError where it is none of them, or a run that has no model yet.
     """
-    if SERVER.fullmatch(model):
+    if is_server(model):
         url, _, name = model.partition("#")
         return ModelSource(
             name or urlsplit(url).netloc.rpartition("@")[2], url + (f"#{name}" if name else ""), "server"

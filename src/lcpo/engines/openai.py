@@ -75,6 +75,7 @@ class OpenAIEngine(Engine):
             if name not in OPTIONAL:
                 raise unknown("parameter to leave out", name, OPTIONAL)
         self.name, self.connection = model, connection
+        self.parallel: int = connection.parallel
         try:
             self.url = httpx.URL(url)
         except httpx.InvalidURL as error:
@@ -86,7 +87,7 @@ class OpenAIEngine(Engine):
         self.tokenizer = _tokenizer(connection.tokenizer)
         self.marks: Marks | None = None
         self.format = _format(self.tokenizer, connection.opened)
-        self.left_out = set(connection.without)
+        self.left_out: set[str] = set(connection.without)
         self._limit_name = "max_tokens"
         self._session: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient, asyncio.Semaphore] | None = None
         self._answered: float | None = None
@@ -205,14 +206,13 @@ class OpenAIEngine(Engine):
         """The client and the turns of the running event loop."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._session[0] is not loop:
-            many = self.connection.parallel
             client = httpx.AsyncClient(
                 headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
                 timeout=httpx.Timeout(self.connection.timeout, connect=10.0),
-                limits=httpx.Limits(max_connections=many, max_keepalive_connections=many),
+                limits=httpx.Limits(max_connections=self.parallel, max_keepalive_connections=self.parallel),
                 verify=_tls(),
             )
-            self._session = (loop, client, asyncio.Semaphore(many))
+            self._session = (loop, client, asyncio.Semaphore(self.parallel))
         return self._session[1:]
 
     async def _pieces(

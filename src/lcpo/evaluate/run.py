@@ -1,32 +1,35 @@
 """Runs an evaluation: batch by batch, each written and marked before the next, so that any interruption loses one
-batch.
+batch; with a server request by request (lcpo.evaluate.requests).
 
 Folder: samples.jsonl (a line per sample), progress.json (settings and how many batches are in, replaced as a whole
 after each), then results.json and curve.csv. What a batch holds depends on the settings alone: stopped and resumed
 equals run through.
 """
 
+import asyncio
 import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lcpo.budgets import prompt
-from lcpo.decode import Ask, Response, method, run_methods
+from lcpo.decode import Ask, Response, method, run_method, run_methods
 from lcpo.engines import Engine, make_engine
-from lcpo.engines.base import user
+from lcpo.engines.base import run_async, user
+from lcpo.engines.models import is_server
 from lcpo.errors import ConfigError, EngineError, TaskError
 from lcpo.evaluate.caching import CachingEngine
 from lcpo.evaluate.plan import EvaluatedModel, Options, Place, Settings, batches, make_plan, row_seed
 from lcpo.evaluate.records import SAMPLES, Sample, read_samples
+from lcpo.evaluate.requests import Asking, announce, key
 from lcpo.evaluate.results import curve_csv, results
-from lcpo.measure.files import LOCK, locked, write_json, write_text
+from lcpo.measure.files import LOCK, appending, locked, write_json, write_text
 from lcpo.measure.filler import filler_tokens, token_texts
 from lcpo.measure.manifest import manifest
 from lcpo.measure.progress import Progress
@@ -44,12 +47,15 @@ def evaluate(
     *,
     resume: bool = False,
     engine: str = "auto",
+    price: tuple[float, float] | None = None,
+    limit: int | None = None,
+    agreed: Callable[[str], bool] = lambda question: False,
     **server: Any,
 ) -> tuple[Path, dict[str, Any]]:
     """Runs what is asked for; (folder, results).
 
-    server: fields of lcpo.engines.openai.Connection. Without `out` it goes to evals/<models>-<task>-<seed>. Raises
-    LcpoError; on Ctrl-C what is done is kept.
+    price, limit, agreed: see lcpo.evaluate.requests.announce. server: fields of lcpo.engines.openai.Connection. Without
+    `out` it goes to evals/<models>-<task>-<seed>. Raises LcpoError; on Ctrl-C what is done is kept.
     """
     settings, sources, task, loaded = make_plan(options)
     settings = replace(
@@ -66,11 +72,15 @@ def evaluate(
         if source.kind == "run" and (ignored := unknown_keys(source.tables)):
             print(f"{name}: its recipe.toml says {', '.join(ignored)}, which is ignored", file=sys.stderr)
 
+    def before(places: Sequence[Place]) -> None:
+        asked = (prompt(loaded.problems[place.problem], NO_BUDGET, place.cell.model.wording) for place in places)
+        announce(places, asked, settings.cap, price, limit, agreed)
+
     def load(model: EvaluatedModel) -> Engine:
         return make_engine(sources[model.run], engine, **server)
 
     try:
-        state = run(settings, loaded.problems, load, folder, resume=resume)
+        state = run(settings, loaded.problems, load, folder, resume=resume, before=before)
     except KeyboardInterrupt:
         print(f"stopped; what is done is kept in {folder}: go on with the same command and --resume", file=sys.stderr)
         raise
@@ -84,7 +94,10 @@ def evaluate(
 
 @dataclass
 class State:
-    """How far an evaluation is: what stands in progress.json. served: what each model was called by its engine."""
+    """How far an evaluation is: what stands in progress.json.
+
+    served: what each model was called by its engine. left_out: parameters that its requests were made without.
+    """
 
     settings: dict[str, Any]
     batches: int = 0
@@ -94,6 +107,7 @@ class State:
     cpu_seconds: float = 0.0
     seconds: float = 0.0
     served: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
 
 def run(
@@ -104,36 +118,76 @@ def run(
     *,
     resume: bool = False,
     quiet: bool = False,
+    before: Callable[[Sequence[Place]], None] = lambda places: None,
 ) -> State:
-    """Runs what is left of an evaluation into `out`; its samples are complete afterwards.
+    """Runs what is left of an evaluation into `out`; its samples are complete afterwards, but for failed requests.
 
-    load: makes the engine of a model, called once for each that has work left. Raises ConfigError where `out` is taken
-    or holds other settings or another model's samples, TaskError where it cannot be written.
+    load: makes the engine of a model, called once for each that has work left. before: is told all that servers will be
+    asked for. Raises ConfigError where `out` is taken or holds other settings or another model's samples, TaskError
+    where it cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file, and an evaluation goes into a folder; choose another --out")
     plan = list(batches(settings))
-    engine: Engine | None = None
-    model: EvaluatedModel | None = None
     with contextlib.ExitStack() as held, Progress(["eval"], quiet) as progress:
         with _writing(out, "choose another --out"):
             held.enter_context(locked(out))
         state = open_folder(settings, out, resume)
-        progress.phase("eval", sum(map(len, plan)), sum(map(len, plan[: state.batches])))
-        for batch in plan[state.batches :]:
-            if engine is None or batch[0].cell.model != model:
-                model = batch[0].cell.model
-                engine = load(model)
-                check_engine(state, model, engine, out)
-            began, cpu = time.monotonic(), time.process_time()
-            shared = CachingEngine(engine)
-            samples = run_batch(settings, batch, problems, shared)
-            state.generated, state.asked = state.generated + shared.generated, state.asked + shared.asked
-            state.seconds += time.monotonic() - began
-            state.cpu_seconds += time.process_time() - cpu
-            append(out, state, samples)
-            progress.add(len(samples), batch[0].cell.model.run)
+        if state.batches < len(plan) and not is_server(plan[state.batches][0].cell.model.path):
+            os.truncate(out / SAMPLES, state.bytes)
+        write = held.enter_context(appending(out / SAMPLES))
+        left = _left(settings, plan, state.batches, problems, out)
+        before([place for places in left for place in places if is_server(place.cell.model.path)])
+        progress.phase("eval", sum(map(len, plan)), sum(map(len, plan)) - sum(map(len, left)))
+
+        def keep(samples: Sequence[Sample]) -> None:
+            write([sample.json() for sample in samples])
+            progress.add(len(samples), samples[0].run)
+
+        for model in settings.subjects:
+            numbers = [i for i, places in enumerate(left) if places and places[0].cell.model == model]
+            if not numbers:
+                continue
+            engine = load(model)
+            check_engine(state, model, engine, out)
+            if engine.parallel:
+                _mark(out, state, state.batches)
+                places = [place for i in numbers for place in left[i]]
+                known = {sample.method for sample in read_samples(out) if sample.run == model.run}
+                with _timed(state):
+                    _ask_server(settings, places, problems, engine, keep, known)
+                state.left_out[model.run] = sorted(engine.left_out)
+                _mark(out, state, numbers[-1] + 1)
+                continue
+            for i in numbers:
+                shared = CachingEngine(engine)
+                with _timed(state):
+                    keep(run_batch(settings, left[i], problems, shared))
+                state.generated, state.asked = state.generated + shared.generated, state.asked + shared.asked
+                _mark(out, state, i + 1)
     return state
+
+
+def _left(
+    settings: Settings, plan: Sequence[list[Place]], done: int, problems: Sequence[Problem], out: Path
+) -> list[list[Place]]:
+    """What is left of each batch: of an engine of ours all of it or nothing, of a server what is not in the folder."""
+    servers = {model.run for model in settings.subjects if is_server(model.path)}
+    kept = {key(sample) for sample in read_samples(out) if sample.run in servers} if servers else set()
+    return [
+        [place for place in batch if key(place, problems) not in kept]
+        if batch[0].cell.model.run in servers
+        else batch[: len(batch) * (i >= done)]
+        for i, batch in enumerate(plan)
+    ]
+
+
+@contextlib.contextmanager
+def _timed(state: State) -> Iterator[None]:
+    began, cpu = time.monotonic(), time.process_time()
+    yield
+    state.seconds += time.monotonic() - began
+    state.cpu_seconds += time.process_time() - cpu
 
 
 @contextlib.contextmanager
@@ -161,10 +215,10 @@ def check_engine(state: State, model: EvaluatedModel, engine: Engine, out: Path)
 
 
 def open_folder(settings: Settings, out: Path, resume: bool) -> State:
-    """The state of `out`, made if it is new; samples that are not marked as done are cut off."""
+    """The state of `out`, made if it is new."""
     marker = out / PROGRESS
     state = State(**json.loads(marker.read_text(encoding="utf-8"))) if marker.exists() else None
-    if state is None or state.batches == 0:
+    if state is None or (state.batches == 0 and not (out / SAMPLES).stat().st_size):
         if state is None and any(path.name != LOCK for path in out.iterdir()):
             raise ConfigError(f"{out} is not empty and holds no evaluation; choose another --out")
         state = State(settings.json())
@@ -180,35 +234,33 @@ def open_folder(settings: Settings, out: Path, resume: bool) -> State:
             f"{out} was made with other settings, and they are never mixed: {'; '.join(changed[:5])};"
             " give the same, or choose another --out"
         )
-    os.truncate(out / SAMPLES, state.bytes)
     return state
 
 
-def append(out: Path, state: State, samples: Sequence[Sample]) -> None:
-    """Writes a batch, then marks it as done."""
-    lines = "".join(json.dumps(sample.json(), ensure_ascii=False, allow_nan=False) + "\n" for sample in samples)
+def _mark(out: Path, state: State, batches: int) -> None:
+    """So many batches are done, as the samples stand there."""
+    state.batches, state.bytes = max(state.batches, batches), (out / SAMPLES).stat().st_size
     with _writing(out, "what was done is kept, go on with --resume"):
-        with (out / SAMPLES).open("ab") as file:
-            file.write(lines.encode("utf-8", "replace"))
-            file.flush()
-            os.fsync(file.fileno())
-            state.bytes = file.tell()
-        state.batches += 1
         write_json(out / PROGRESS, vars(state))
 
 
 def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[str, float | None]) -> dict[str, Any]:
     """Computes results.json and curve.csv from the samples and writes them; returns the results."""
+    used = sum(sample.tokens or 0 for sample in read_samples(out) if sample.run in state.left_out)
     origin = {
         **manifest(),
         "settings": state.settings,
+        "left_out": state.left_out,
         **extra,
-        "tokens_generated": state.generated,
-        "tokens_unshared": state.asked,
+        "tokens_generated": state.generated + used,
+        "tokens_unshared": state.asked + used,
         "cpu_seconds": round(state.cpu_seconds, 2),
         "seconds": round(state.seconds, 2),
     }
     computed = results(read_samples(out), origin, chances=chances, seed=state.settings["seed"])
+    of_each = state.settings["problems"] * state.settings["samples"]
+    for row in computed["rows"]:
+        row["requests_failed"] = of_each - row["samples"]
     write_json(out / "results.json", computed)
     write_text(out / "curve.csv", curve_csv(computed))
     return computed
@@ -217,10 +269,45 @@ def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[s
 # ---- a batch --------------------------------------------------------------------------------------------------------
 
 
+def _ask_server(
+    settings: Settings,
+    places: Sequence[Place],
+    problems: Sequence[Problem],
+    engine: Engine,
+    keep: Callable[[Sequence[Sample]], None],
+    known: Collection[str],
+) -> None:
+    """Asks a server for places; `keep` gets each sample as it comes. known: methods that it has answered before."""
+
+    async def answer(place: Place) -> None:
+        steps = method(place.cell.method).steps(ask_of(settings, place, problems, engine))
+        response = await run_method(engine, steps)
+        samples = await asyncio.to_thread(_graded, settings, [place], problems, [response], engine)
+        keep(samples)
+
+    async def every() -> None:
+        try:
+            await Asking(places, answer, known).run(engine.parallel or 1)
+        finally:
+            await engine.aclose()
+
+    run_async(every())
+
+
 def run_batch(settings: Settings, batch: Sequence[Place], problems: Sequence[Problem], engine: Engine) -> list[Sample]:
     """The samples of a batch, in its order."""
     steps = [method(place.cell.method).steps(ask_of(settings, place, problems, engine)) for place in batch]
-    responses = run_methods(engine, steps)
+    return _graded(settings, batch, problems, run_methods(engine, steps), engine)
+
+
+def _graded(
+    settings: Settings,
+    batch: Sequence[Place],
+    problems: Sequence[Problem],
+    responses: Sequence[Response],
+    engine: Engine,
+) -> list[Sample]:
+    """The samples that responses are."""
     grades: dict[int, Grade] = {}
     for thinking in {response.thinking for response in responses}:
         which = [i for i, response in enumerate(responses) if response.thinking == thinking]

@@ -58,7 +58,8 @@ def appending(path: Path) -> Iterator[Callable[[Sequence[Any]], None]]:
 
         def write(records: Sequence[Any]) -> None:
             with writing(str(path)):
-                file.write("".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode())
+                lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records]
+                file.write("".join(lines).encode("utf-8", "replace"))
                 file.flush()
                 os.fsync(file.fileno())
 
