@@ -1,0 +1,25 @@
+"""The figures of docs/speed.md are those of the committed measurements."""
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_speed_page_says_what_was_measured() -> None:
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    measured = json.loads((ROOT / "benchmarks" / "results" / "engine-h100.json").read_text(encoding="utf-8"))
+    assert measured["machine"] in page.replace("\n", " ")
+    rows = {(row["shape"], row["rows"], row["lengths"]): row for row in measured["rows"]}
+    assert len(rows) == 8
+    for (shape, count, lengths), row in rows.items():
+        if lengths == "even":
+            continue
+        even = rows[shape, count, "even"]["ms_per_step"]
+        cells = (shape, count, f"{row['lcpo']:,.0f}", f"{row['generate']:,.0f}", f"{row['ratio']:.1f}", f"{even:.1f}")
+        assert "| " + " | ".join(map(str, cells)) + " |" in page
+    for shape, count in (("135M", 768), ("1.5B", 64)):
+        even = rows[shape, count, "even"]
+        assert f"{even['lcpo']:,.0f}" in page and f"{100 * even['bandwidth_share']:.0f}" in page
+    for row in json.loads((ROOT / "benchmarks" / "results" / "supervised-h100.json").read_text(encoding="utf-8")):
+        assert f"{row['seconds_per_step']:.2f} s" in page
