@@ -1,14 +1,14 @@
 """The wall: counts from ids, one closing tag, an answer, and never more than the budget."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from served import QUESTION, tiny
 
-from lcpo.engines.base import Engine, Request, Segment, user
+from lcpo.engines.base import Delta, Engine, Request, Segment, user
 from lcpo.engines.scripted import ScriptedEngine
 from lcpo.serve.backstop import Backstop, Splitter
 from lcpo.serve.calls import Asked, Call, Mode, Outcome, Piece
@@ -23,6 +23,19 @@ def respond(engine: Engine, request: Request, wall: int | None, opened: bool = F
     *pieces, outcome = asyncio.run(collect())
     assert isinstance(outcome, Outcome)
     return [piece for piece in pieces if isinstance(piece, Piece)], outcome
+
+
+class Lumps(ScriptedEngine):
+    """Gives out several tokens at once."""
+
+    async def stream(self, request: Request) -> AsyncGenerator[Delta, None]:
+        waiting = Delta((), "")
+        async for delta in super().stream(request):
+            assert waiting.ids is not None and delta.ids is not None
+            waiting = Delta(waiting.ids + delta.ids, waiting.text + delta.text, delta.generation)
+            if len(waiting.ids) >= 4 or delta.generation is not None:
+                yield waiting
+                waiting = Delta((), "")
 
 
 def texts(pieces: list[Piece]) -> tuple[str, str]:
@@ -50,6 +63,18 @@ def test_a_thought_is_cut_at_the_wall_and_not_one_token_before(
     assert (outcome.reasoning_tokens, outcome.thinking_finish, outcome.forced) == (len(thought), finish, forced)
     assert outcome.tokens == len(thought) + 2 + 2 + 1  # two tags, the answer, EOS
     assert outcome.prompt_tokens == 1
+
+
+@pytest.mark.parametrize("limit", [50, 8, 6])
+@pytest.mark.parametrize("wall", range(9))
+def test_tokens_that_come_together_are_cut_where_single_ones_are(wall: int, limit: int) -> None:
+    for thought in ("abcdef", "ab<|end|>", "aé€"):
+        single = respond(ScriptedEngine(says(thought)), Request(user("?"), limit, 1), wall)
+        lumps = respond(Lumps(says(thought)), Request(user("?"), limit, 1), wall)
+        assert (texts(lumps[0]), lumps[1]) == (texts(single[0]), single[1])
+        for pieces, outcome in (single, lumps):
+            assert sum(len(piece.ids) for piece in pieces) == outcome.tokens
+            assert outcome.reasoning_tokens is not None and outcome.reasoning_tokens <= wall
 
 
 def test_a_budget_of_nothing_writes_an_empty_thought() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -38,6 +39,8 @@ class LocalEngine(Engine):
     """
 
     positional = True
+    interval = 0.0
+    """Seconds over which the tokens of streams are gathered; a server gathers them, since each delivery costs time."""
 
     def __init__(
         self, model: Any, tokenizer: Any, name: str = "model", rows: int | None = None, graphs: bool | None = None
@@ -60,6 +63,7 @@ class LocalEngine(Engine):
         self._wake = threading.Condition()
         self._worker: threading.Thread | None = None
         self._news: list[News] = []
+        self._delivered = 0.0
 
     @classmethod
     def load(cls, path: str | Path, name: str | None = None, rows: int | None = None) -> "LocalEngine":
@@ -134,6 +138,9 @@ class LocalEngine(Engine):
         try:
             while True:
                 new, done = await news.get()
+                while not (done or news.empty()):
+                    more, done = news.get_nowait()
+                    new = more if isinstance(more, Exception) else [*new, *more]
                 if isinstance(new, Exception):
                     raise new
                 if done:
@@ -194,7 +201,11 @@ class LocalEngine(Engine):
             self._deliver()
 
     def _deliver(self) -> None:
-        """Hands new tokens to the event loops of those who wait, one call for each loop."""
+        """Hands new tokens to the event loops of those who wait, one call for each loop, once in `interval`."""
+        now = time.monotonic()
+        if now < self._delivered + self.interval and not any(done for _, _, (_, done) in self._news):
+            return
+        self._delivered = now
         news, self._news = self._news, []
         for loop in {loop for loop, _, _ in news}:
             mine = [(inbox, item) for other, inbox, item in news if other is loop]

@@ -129,7 +129,8 @@ class Backstop:
         self.wall = wall if request.max_tokens > len(engine.encode(engine.format.empty).ids or ()) else None
         self.before = list(request.prefix.ids)
         self.ids: list[int] = []
-        self.forced = 0
+        self.given = self.forced = 0
+        self.settled = False
         self.shown = ""
         self.closed_by: ThinkingFinish = "natural"
         self.splitter = Splitter(opened)
@@ -155,14 +156,14 @@ class Backstop:
                         rest = self.splitter.end()
                         thought, answer = thought + rest[0], answer + rest[1]
                     self.shown += thought
-                    yield Piece(thought, answer, tuple(delta.ids or ()))
+                    yield Piece(thought, answer, self._new())
         if generation is None and len(self.ids) < self.request.max_tokens:
             async with aclosing(self.engine.stream(self._second())) as stream:
                 async for delta in stream:
                     self.ids += delta.ids or ()
                     _, answer = self.splitter.feed(delta.text)
                     generation = delta.generation
-                    yield Piece("", answer + (self.splitter.end()[1] if generation else ""), tuple(delta.ids or ()))
+                    yield Piece("", answer + (self.splitter.end()[1] if generation else ""), self._new())
         yield self._outcome(generation)
 
     def _first(self) -> Request:
@@ -174,17 +175,26 @@ class Backstop:
 
     def _cut(self, generation: Generation | None) -> Piece | None:
         """Closes the thought if it has passed the wall, or if the model ended the response within it."""
-        if self.wall is None or self.splitter.where == "answer":
+        if self.wall is None or self.settled:
             return None
+        answers = self.splitter.where == "answer"
         ended = generation is not None and generation.finish == "end" and self.splitter.where == "thought"
-        if not ended and (generation is not None or len(self.before) + len(self.ids) < self.wall):
+        whole = self.before + self.ids
+        if not (answers or ended) and len(whole) < self.wall:
             return None
-        parts = split_ids(self.before + self.ids, self.marks)
-        over = parts.thinking - self.wall
-        if not ended and (over <= 0 or self.splitter.held.strip()):
+        parts = split_ids(whole, self.marks)
+        over = parts.thinking > self.wall
+        if answers:
+            self.settled = not (parts.closed and over)
+            if self.settled:
+                return None
+        elif not ended and (not over or (generation is None and self.splitter.held.strip())):
             return None
-        if over > 0:
-            del self.ids[len(self.ids) - over - parts.ended :]
+        if over:
+            seen = len(self.before) + max(0, self.given - len(CLOSE))
+            after = range(seen, len(whole) + 1)
+            first = next(n for n in after if split_ids(whole[:n], self.marks).thinking > self.wall)
+            del self.ids[first - 1 - len(self.before) :]
             self.closed_by = "budget"
         elif parts.ended:
             self.ids.pop()
@@ -203,7 +213,12 @@ class Backstop:
         self.ids += closing.ids
         self.forced += len(closing.ids)
         self.splitter.where, self.splitter.held, self.splitter.strict = "answer", "", True
-        return Piece(shown, "", tuple(closing.ids))
+        return Piece(shown, "", self._new())
+
+    def _new(self) -> tuple[int, ...]:
+        """The ids that no piece has held so far."""
+        ids, self.given = tuple(self.ids[self.given :]), len(self.ids)
+        return ids
 
     def _second(self) -> Request:
         """The answer: at least one token, no further tag."""

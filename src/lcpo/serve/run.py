@@ -25,6 +25,9 @@ from lcpo.serve.plan import Served, levels
 from lcpo.serve.upstream import UpstreamBackend
 from lcpo.types import Kind
 
+INTERVAL = 0.04
+"""Seconds between two events of a stream at least: 25 a second look fluent, and each costs as much as a token."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -126,6 +129,7 @@ def local_backend(model: str, name: str | None = None, **operator: Any) -> Local
     except ImportError:
         raise MissingExtra("torch", "train") from None
     engine = LocalEngine.load(source.path, source.name)
+    engine.interval = INTERVAL
     room = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
     served = served_model(source, name, **operator)
     return LocalBackend(engine, served, context=room, count=lambda request: len(engine.prompt_ids(request)))
