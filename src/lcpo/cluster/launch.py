@@ -13,6 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -168,7 +169,8 @@ def _run(prepared: Prepared, done: int, quiet: bool) -> None:
     with log.open("ab") as output, Progress(["LCPO"], quiet=quiet) as show:
         show.phase("LCPO", prepared.steps, done)
         start = output.tell()
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        main = threading.current_thread() is threading.main_thread()  # another one may not handle signals
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
         process = subprocess.Popen(prepared.command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             while process.poll() is None:
@@ -179,7 +181,8 @@ def _run(prepared: Prepared, done: int, quiet: bool) -> None:
             stopped = True
         finally:
             _end(process)
-            signal.signal(signal.SIGTERM, before)
+            if main:
+                signal.signal(signal.SIGTERM, before)
     if stopped:
         raise EngineError(f"stopped; go on from step {latest(prepared.run)} with --resume")
     if process.returncode:

@@ -192,24 +192,23 @@ def memory(recipe: Recipe, shape: Shape, room: float, cards: int, cap: int) -> d
 
 def text(planned: Mapping[str, Any]) -> str:
     """The plan for people: a table, and under it what was measured and what is assumed."""
-    model, memory_gb, n = planned["model"], planned["memory_gb"], planned["model"]["parameters"]
+    model, n, total = planned["model"], planned["model"]["parameters"], sum(planned["memory_gb"].values())
     size = f"{n / 1e9:.2f} B" if n >= 1e8 else f"{n / 1e6:.2f} M"
-    lines = {
-        "generations": f"{planned['generations']:,}",
-        "rollouts per generation": f"{planned['rollouts_per_generation']:,}",
-        "tokens per generation": f"{planned['tokens_per_generation']:,.0f}   at most {planned['tokens_at_most']:,}",
-        "tokens in all": f"{planned['tokens_total']:,.0f}",
-        "generate, per generation": f"{_range(planned['seconds_generate'])} s",
-        "update, per generation": f"{_range(planned['seconds_update'])} s",
-        "the run": f"{_range(planned['hours'])} h   ({_range(planned['gpu_hours'])} GPU hours)",
-        f"memory of a card, of {planned['memory_of_card']:.0f} GB": "",
-        **{f"  {name}": f"{value:.1f} GB" for name, value in memory_gb.items()},
-        "  in all": f"{sum(memory_gb.values()):.1f} GB   {'fits' if planned['fits'] else 'DOES NOT FIT'}",
-    }
+    tokens = f"{planned['tokens_per_generation']:,.0f}   at most {planned['tokens_at_most']:,}"
+    per_card = "\n".join(f"  {name:<40}{value:.1f} GB" for name, value in planned["memory_gb"].items())
     return f"""\
 {model["name"]} on {planned["gpus"]}: {size} parameters, from {model["read_from"]}
 
-{chr(10).join(f"{name:<42}{value}".rstrip() for name, value in lines.items())}
+generations                               {planned["generations"]:,}
+rollouts per generation                   {planned["rollouts_per_generation"]:,}
+tokens per generation                     {tokens}
+tokens in all                             {planned["tokens_total"]:,.0f}
+generate, per generation                  {_range(planned["seconds_generate"])} s
+update, per generation                    {_range(planned["seconds_update"])} s
+the run                                   {_range(planned["hours"])} h   ({_range(planned["gpu_hours"])} GPU hours)
+memory of a card, of {planned["memory_of_card"]:.0f} GB
+{per_card}
+  in all                                  {total:.1f} GB   {"fits" if planned["fits"] else "DOES NOT FIT"}
 
 Counted: parameters, generations, rollouts, tokens at most.
 Measured, once, by others: {planned["measured"]}. It lies in the range that it gets here.

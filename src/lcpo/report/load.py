@@ -82,9 +82,9 @@ class Evaluations:
         """The tasks, in order of appearance."""
         return list(dict.fromkeys(curve.key.task for curve in self.curves))
 
-    def of(self, task: str, prompted: bool | None = None) -> list[Curve]:
-        """The curves of a task; only those of the dial, or only the others, if asked."""
-        return [c for c in self.curves if c.key.task == task and prompted in (None, c.prompted)]
+    def of(self, task: str, prompted: bool = False) -> list[Curve]:
+        """The curves of a task; only those of the dial, if asked."""
+        return [c for c in self.curves if c.key.task == task and (c.prompted or not prompted)]
 
 
 def read_results(folder: Path) -> dict[str, Any]:
