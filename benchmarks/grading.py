@@ -1,6 +1,7 @@
 """Grading against a plain serial math-verify loop, one core against one core, and where the two disagree.
 
     python benchmarks/grading.py [--golds FILE ...] [--rollouts FILE ...] [--count N] [--out FILE.json]
+    python benchmarks/grading.py --kinds        right and wrong answers of every kind in tests/cases/kinds.json
 
 Four sorts of responses: right and written like the gold, right and rewritten, wrong, and a mix. --rollouts takes JSON
 lines with `text` and `gold`, as `lcpo train` writes to RUN/rollouts, and makes them the mix; without it the mix is made
@@ -27,6 +28,7 @@ from typing import Any
 from lcpo.verifiers import grade_many
 from lcpo.verifiers import pool as workers
 
+KINDS = Path(__file__).parents[1] / "tests" / "cases" / "kinds.json"
 ANSWERS = Path(__file__).parents[1] / "tests" / "cases" / "answers.json"
 TURN = 64
 """Responses that one side grades before it is the other's turn."""
@@ -196,6 +198,28 @@ def show(made: list[Comparison], recorded: bool, start_seconds: float) -> None:
             print(f"  {one.sort}: gold {told['gold']!r}, answer {told['answer']!r}: {verdicts} ({told['why']})")
 
 
+def show_kinds() -> None:
+    """How many right answers of each kind either side accepts, and how many wrong ones."""
+    rows = [(kind, *row) for kind, table in json.loads(KINDS.read_text("utf-8")).items() for row in table]
+    cases = [
+        (kind, gold, said, right)
+        for kind, gold, *both in rows
+        for right, part in zip((True, False), both, strict=True)
+        for said in part
+    ]
+    responses = [Response(f"\\boxed{{{said}}}", gold, right) for _, gold, said, right in cases]
+    graded = grade_many([response.text for response in responses], [response.gold for response in responses])
+    counts: dict[str, list[int]] = {}
+    for (kind, _, _, right), loop, ours in zip(cases, by_loop(responses), graded, strict=True):
+        for name in (kind, "all"):
+            held = counts.setdefault(name, [0] * 6)
+            for place, count in enumerate((1, loop, ours.correct)):
+                held[place + (0 if right else 3)] += count
+    print(f"{'kind':22}" + "".join(f"{head:>12}" for head in ("right", "loop", "lcpo", "wrong", "loop", "lcpo")))
+    for name, held in sorted(counts.items(), key=lambda item: item[0] == "all"):
+        print(f"{name:22}" + "".join(f"{count:12}" for count in held))
+
+
 def main() -> None:
     """Runs the comparison on one core and prints it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -204,10 +228,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="responses of each sort")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    parser.add_argument("--kinds", action="store_true", help="count acceptances by kind of answer instead")
     given = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+    if given.kinds:
+        show_kinds()
+        return
     sorts = sorts_of(given)
     by_loop([Response("\\boxed{x+1}", "1+x")])
     start = time.perf_counter()

@@ -174,6 +174,8 @@ def _values(gold: Answer, answer: Answer) -> bool | None:
             return [member.text for member in gold.members] == [member.text for member in answer.members]
         other_unit = (gold if given.percent else answer).unit.of if wanted.percent != given.percent else ()
         return not other_unit and numbers.equal(wanted, _scaled(given, ratio))
+    if gold.kind != answer.kind and "{}" in (gold.kind, answer.kind) and 1 in (len(gold.members), len(answer.members)):
+        gold, answer = _sole(gold), _sole(answer)
     if ":" in (gold.kind, answer.kind):
         return gold.kind == answer.kind and _proportional(gold, answer)
     if gold.members and answer.members:
@@ -197,6 +199,11 @@ def _number(answer: Answer) -> Number | None:
     if answer.kind == "{}" and len(answer.members) == 1:
         return answer.members[0].number
     return answer.number
+
+
+def _sole(answer: Answer) -> Answer:
+    """The member of a set of one, any other answer as it is."""
+    return answer.members[0] if answer.kind == "{}" and len(answer.members) == 1 else answer
 
 
 def _scaled(value: Number, ratio: Fraction) -> Number:

@@ -35,7 +35,7 @@ _NAME = re.compile(
 _RELATION = re.compile(r"<|>|\\(?:le|ge|ne|in|notin|equiv|subset|subseteq|to|sim|mid|Rightarrow)(?![A-Za-z])|\\approx")
 _CONDITION = re.compile(
     r'[,;]?\s*\(?\s*(?:"for"\s*"(?:all|every|any|each)"(?:\s*"[a-z]+")*(?:\s*[A-Za-z](?:\s*\\in\s*\\mathbb\{[A-Z]\})?)?'
-    r'(?:\s*"(?:is|an?|integer|real|number|positive|natural)")*|"(?:where|with)"[^?]*)\s*\)?$|[,;]\s*\(?[A-Za-z]\s*'
+    r'(?:\s*"(?:is|an?|integer|real|number|positive|natural)")*|"for"\s*[A-Za-z]\s*\\in\s*\\mathbb\{[A-Z]\}|"(?:where|with)"[^?]*)\s*\)?$|[,;]\s*\(?[A-Za-z]\s*'
     r"(?:\\in\s*\\mathbb\{[A-Z]\}(?:\s*\^\{?\+\}?)?|\\ne\s*[-\w.]+)\)?$"
 )
 _ANSWER_IS = re.compile(r'(?i)^(?:"the"\s*)?(?:"(?:final|correct)"\s*)?"answer"\s*(?:"is"\s*:?|:)\s*(?=\S)')
@@ -80,7 +80,8 @@ def _tidied(text: str) -> str:
     text = re.sub(r"(\d)\s*(?:\^\s*\{?)?\s*\"(?:st|nd|rd|th)\"\}?$", r"\1", text)
     text = re.sub(r'\(?\s*(?:"rounded"\s*)?"to"\s*"the"\s*"nearest".*$|\(?\s*"rounded".*$', "", text).strip()
     text = _EXCEPT.sub(r"\\mathbb{R}\\setminus\\{\1\\}", _REAL.sub("", text))
-    while (lead := re.match(r'"([^"]*)"[\s:,]*(?=[^"\s:,-])', text)) and lead[1].casefold() in ABOUT:
+    lead = re.match(r'(?:"[^"]*"[\s:,]*)+(?=[^"\s:,-])', text)
+    if lead and {word.casefold() for word in WORD.findall(lead[0])} <= ABOUT:
         text = text[lead.end() :]
     return _ANSWER_IS.sub("", text)
 
