@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lcpo.engines import Engine, make_engine
+from lcpo.evaluate.batch import run_batch
 from lcpo.evaluate.caching import CachingEngine
 from lcpo.evaluate.plan import Options, Settings, batches, make_plan
 from lcpo.evaluate.records import Sample
-from lcpo.evaluate.run import run_batch
 from lcpo.types import Problem
 
 

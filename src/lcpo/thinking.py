@@ -62,7 +62,8 @@ def eos_ids(*given: int | Iterable[int] | None) -> frozenset[int]:
 class Parts:
     """A response cut in tokens: thought (tags not counted), answer (EOS not counted), and all that was generated.
 
-    closed: the closing tag is there. ended: an EOS is there. response: everything up to and with the first EOS.
+    closed: the closing tag is there. ended: an EOS is there. response: everything up to and with the first EOS. start:
+    what stands before the thought, the opening tag and white space.
     """
 
     thinking: int
@@ -70,6 +71,7 @@ class Parts:
     response: int
     closed: bool
     ended: bool
+    start: int = field(default=0, compare=False)
 
 
 def split_ids(ids: Sequence[int], marks: Marks) -> Parts:
@@ -86,8 +88,8 @@ def split_ids(ids: Sequence[int], marks: Marks) -> Parts:
     start = _opening(body, marks)
     close = _find(body, marks.close, start) or (_spelled(body, CLOSE, marks.decode) if marks.decode else None)
     if close is None:
-        return Parts(len(body) - start, 0, response, False, end is not None)
-    return Parts(max(0, close[0] - start), len(body) - close[1], response, True, end is not None)
+        return Parts(len(body) - start, 0, response, False, end is not None, start)
+    return Parts(max(0, close[0] - start), len(body) - close[1], response, True, end is not None, start)
 
 
 def _opening(body: list[int], marks: Marks) -> int:

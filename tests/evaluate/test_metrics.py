@@ -27,7 +27,7 @@ CONTRACT = """
 run model task method kind scope wording budget seen seed temperature generation_cap problems samples chance accuracy
 accuracy_stderr pass_at_k majority_accuracy tokens_mean tokens_median tokens_p95 thinking_tokens_mean
 answer_tokens_mean length_source signed_error mae mare rmse within_5 within_10 within_20 within_25 over_budget
-over_budget_mean_excess soft_violation no_answer truncated forced filler"""
+over_budget_mean_excess soft_violation no_answer truncated forced filler inert grade_timeouts requests_failed"""
 
 
 def row(samples: list[Sample], **options: object) -> dict[str, object]:
@@ -66,7 +66,7 @@ def test_every_field_of_the_contract_is_there() -> None:
     assert set(CONTRACT.split()) <= set(row(FOUR))
     found = results(FOUR, {"x": 1}, resamples=10)
     assert {"schema", "manifest", "rows", "dials", "comparisons"} <= set(found)
-    assert (found["schema"], found["manifest"]) == (1, {"x": 1})
+    assert (found["schema"], found["manifest"]) == (2, {"x": 1})
 
 
 def test_token_means_and_shares() -> None:
@@ -145,6 +145,13 @@ def test_rows_stand_apart_by_everything_that_was_set() -> None:
 def test_order_of_samples_changes_nothing() -> None:
     forwards, backwards = (results(s, {}, resamples=20) for s in (FOUR, FOUR[::-1]))
     assert forwards == backwards
+
+
+def test_what_a_world_and_a_grader_say_is_counted_and_null_where_they_say_nothing() -> None:
+    names = ("useless", "right_steps_mean", "grade_timeouts", "requests_failed", "inert")
+    assert [row([sample()])[name] for name in names] == [None] * 5
+    told = [sample(right_steps=n, useless_tokens=1, thinking_tokens=n, grade_failed=n == 4) for n in (4, 6)]
+    assert [row(told)[name] for name in names] == [0.2, 5, 1, None, None]
 
 
 def test_negative_counts_are_refused() -> None:

@@ -9,9 +9,9 @@ import torch
 from random_model import write
 
 from lcpo.engines.local import LocalEngine
+from lcpo.evaluate.batch import run_batch
 from lcpo.evaluate.caching import CachingEngine
 from lcpo.evaluate.plan import Options, Place, Plan, batches, cells, make_plan
-from lcpo.evaluate.run import run_batch
 
 METHODS = ("unlimited", "truncate", "s1", "s1_fair", "s1_fair:waits=0", "direct", "prompted", "majority:votes=2")
 

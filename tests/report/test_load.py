@@ -27,11 +27,22 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text('{"schema": 99}')
-    with pytest.raises(ConfigError, match="not a result of schema 1"):
+    with pytest.raises(ConfigError, match="not a result of schema 2"):
         load([tmp_path])
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(ConfigError, match="no JSON"):
         load([tmp_path])
+
+
+def test_rows_of_the_first_schema_have_nulls_where_they_say_nothing(tmp_path: Path) -> None:
+    path = folder(tmp_path / "old", made_up(1, 1))
+    old = json.loads((path / "results.json").read_text())
+    old["schema"] = 1
+    for row in old["rows"]:
+        del row["inert"], row["grade_timeouts"], row["requests_failed"]
+    (path / "results.json").write_text(json.dumps(old))
+    rows = load([path]).curves[0].rows
+    assert all(row["inert"] is row["grade_timeouts"] is row["requests_failed"] is None for row in rows)
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ def _agreed(question: str) -> bool:
 @click.option("--wording", metavar="W", help="Words of the budget sentence, to see how brittle a model is.")
 @click.option("--cap", type=click.IntRange(1), metavar="N", help="Limit of any response, the same for all budgets.")
 @click.option("--protocol", metavar="NAME", help="A published protocol: l1 (the paper's).")
+@click.option(
+    "--inert", type=click.IntRange(1), metavar="N", help="Test in N samples of each row which thought is inert."
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write. [default: evals/...]")
 @click.option("--resume", is_flag=True, help="Go on with what is in --out.")
 @click.option(
@@ -111,6 +114,8 @@ def table(found: dict[str, Any]) -> str:
     width = max(map(len, names))
     wide = max(6, *(len(row["method"]) for row in found["rows"]))
     lines = [f"{'model':{width}}  {'method':{wide}}  budget  tokens  off by  accuracy         no answer  filler"]
+    measured = any(row["inert"] is not None for row in found["rows"])
+    lines[0] += "  inert" if measured else ""
     for row in found["rows"]:
         cells = (("budget", "6d"), ("tokens_mean", "6.1f"), ("mare", "6.1%"), ("accuracy", "8.3f"))
         shown = "  ".join(_cell(row[name], form) for name, form in cells)
@@ -118,6 +123,7 @@ def table(found: dict[str, Any]) -> str:
         lines.append(
             f"{row['run']:{width}}  {row['method']:{wide}}  {shown} ±{_cell(error, '5.3f')}"
             f"  {_cell(missing, '9.1%')}  {_cell(filler, '6.1%')}"
+            + (f"  {_cell(row['inert'], '.0%')} to {_cell(row['inert_at_most'], '.0%')}" if measured else "")
         )
     for dial in found["dials"]:
         lines.append(

@@ -10,7 +10,7 @@ from lcpo.engines import make_engine
 from lcpo.engines.base import user
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError
-from lcpo.evaluate.run import token_parts, votes_by_value
+from lcpo.evaluate.batch import token_counts, votes_by_value
 from lcpo.tasks import TASKS
 from lcpo.tasks.base import Generated
 from lcpo.thinking import split_text
@@ -65,7 +65,7 @@ def ask(
     )
     asked = asked if cap else _fitting(asked, chosen)
     (response,) = run_methods(loaded, [chosen.steps(asked)])
-    thinking, answer, filler = token_parts(response, loaded, {})
+    counts = token_counts(response, loaded, {})
     thought, said = split_text(response.response.text, response.thinking)
     return {
         "model": source.name,
@@ -77,9 +77,7 @@ def ask(
         "thought": thought,
         "answer": said,
         "tokens": response.tokens,
-        "thinking_tokens": thinking,
-        "answer_tokens": answer,
-        "filler_tokens": filler,
+        **{name: counts[name] for name in ("thinking_tokens", "answer_tokens", "filler_tokens")},
         "length_source": "ids" if response.from_ids else "usage",
         "finish_reason": "length" if response.finish == "length" else "stop",
         "calls": response.calls,

@@ -75,9 +75,8 @@ class CachingEngine(Engine):
             if other is not None:
                 limit, stop = max(limit, other.max_tokens), tuple(text for text in other.stop if text in stop)
             least = max(0, request.min_tokens - ahead)
-            groups[shared, trace] = replace(
-                request, prefix=Segment(trace.ids, ""), max_tokens=limit, stop=stop, min_tokens=least
-            )
+            standing = Segment(trace.ids, self.engine.decode(trace.ids))
+            groups[shared, trace] = replace(request, prefix=standing, max_tokens=limit, stop=stop, min_tokens=least)
         for (shared, trace), generation in zip(groups, self._pay(list(groups.values())), strict=True):
             traces = self._traces.setdefault(shared, [])
             if trace in traces:

@@ -55,6 +55,7 @@ class Options:
     cap: int | None = None
     protocol: str | None = None
     batch: int = 1536
+    inert: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ class Settings:
 
     subjects: the models. cap: limit of tokens of any response, the same for all budgets. batch: requests made side by
     side, the unit of resume. problems_sha256: hash of the problems themselves, so that changed data is noticed.
-    engine: None for transformers or a server. tokenizer, opened, without: how a server is spoken to. What a folder made
-    before a setting existed does not say is None: settings that are added later have that default.
+    engine: None for transformers or a server. tokenizer, opened, without: how a server is spoken to. inert: samples of
+    a row whose thoughts are tested for being inert (lcpo.evaluate.inert). What a folder made before a setting existed
+    does not say is None: settings that are added later have that default.
     """
 
     subjects: tuple[EvaluatedModel, ...]
@@ -104,6 +106,7 @@ class Settings:
     tokenizer: str | None = None
     opened: bool | None = None
     without: tuple[str, ...] | None = None
+    inert: int | None = None
 
     def json(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -194,6 +197,8 @@ def check(settings: Settings) -> None:
     if not settings.subjects or settings.samples < 1 or settings.problems < 1:
         raise ConfigError("an evaluation needs at least one model, one problem and one sample")
     for model in settings.subjects:
+        if settings.inert and "prompted" not in model.methods:
+            raise ConfigError("--inert tests thoughts of method prompted; add it to --methods, or leave --inert out")
         for spec in model.methods:
             if method(spec).budgeted and not model.budgets:
                 raise ConfigError(
@@ -255,6 +260,7 @@ def make_plan(options: Options) -> Plan:
         cap=options.cap or _cap(given, sources, [budget for model in models for budget in model.budgets]),
         box=given.get("box") or _box(_trained_on(task, sources)),
         batch=options.batch,
+        inert=options.inert,
     )
     check(settings)
     return Plan(settings, dict(zip(names, sources, strict=True)), task, loaded)

@@ -19,6 +19,11 @@ class Sample:
     tokens: every token after the original prompt that the method caused, generated or inserted, over all its calls;
     thinking_tokens + answer_tokens leave out tags and EOS; None where a server reports none. filler_tokens: those that
     carry nothing. length_source: `ids`, or `usage` where only a server's count is known. budget: None for none.
+
+    Where a world can tell (lcpo.tasks.base.Steps), right_steps: different right steps of the thought, useless_tokens:
+    those of its other steps. changed: whether the answer changes without the first, second, third, last quarter of the
+    thought, and with its second half from another problem (lcpo.evaluate.inert). grade_failed: the grader gave no
+    verdict. What an older folder does not say is None.
     """
 
     run: str
@@ -51,6 +56,10 @@ class Sample:
     answer: str | None
     gold: str
     calls: int
+    right_steps: int | None = None
+    useless_tokens: int | None = None
+    changed: list[bool | None] | None = None
+    grade_failed: bool | None = None
 
     def json(self) -> dict[str, Any]:
         """The record as JSON values."""

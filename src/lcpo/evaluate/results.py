@@ -13,12 +13,13 @@ import numpy as np
 from lcpo.evaluate.behaviour import WORDS, Words, check
 from lcpo.evaluate.comparisons import Joint, compare, dial
 from lcpo.evaluate.detectors import detect
+from lcpo.evaluate.inert import inert
 from lcpo.evaluate.records import Sample
 from lcpo.evaluate.rows import Row, read_rows
 from lcpo.measure.statistics import clustered_mean, interval, pass_at_k
 from lcpo.types import FloatArray
 
-SCHEMA = 1
+SCHEMA = 2
 SOFT = 500
 """Tokens over a maximum that the paper forgives."""
 SOFT_FROM = 1000
@@ -39,7 +40,8 @@ def results(
     """The contents of results.json: the contract's rows, dials and comparisons; beside them detectors and behaviour.
 
     samples: read once, any order. chances: accuracy of guessing by task (left out: null). words: lists for `behaviour`.
-    resamples, seed: of the bootstrap over problems, drawn jointly for all rows of a task. No value is NaN.
+    resamples, seed: of the bootstrap over problems, drawn jointly for all rows of a task. No value is NaN;
+    requests_failed is null, for samples do not say what is missing.
     """
     curves, problems = read_rows(samples, check(words))
     joints: dict[str, Joint] = {}
@@ -70,7 +72,7 @@ def _line(row: Row, problems: int, joint: Joint, chance: float | None) -> dict[s
     _, tokens_stderr = clustered_mean(*row.by_problem(problems, "tokens"))
     right, counts = right[counts > 0], counts[counts > 0]
     powers = (2**i for i in range(int(counts.min()).bit_length()))
-    thinking = row.known("thinking_tokens")
+    thinking, failed = row.known("thinking_tokens"), row.known("grade_failed")
     return {
         **row.curve.named(),
         "scope": row.curve.scope,
@@ -94,7 +96,12 @@ def _line(row: Row, problems: int, joint: Joint, chance: float | None) -> dict[s
         **adherence(row.used(), row.budget),
         **{name: float(row.column(name).mean()) for name in ("no_answer", "truncated", "forced")},
         "no_thought": _mean((thinking == 0).astype(np.float64)),
-        "filler": _filler(row),
+        "filler": _share(row, "filler_tokens", "tokens"),
+        "useless": _share(row, "useless_tokens", "thinking_tokens"),
+        "right_steps_mean": _mean(row.known("right_steps")),
+        **inert(row),
+        "grade_timeouts": int(failed.sum()) if len(failed) else None,
+        "requests_failed": None,
         "repetition": _mean(np.array(row.repetitions, dtype=np.float64)),
     }
 
@@ -118,11 +125,11 @@ def _tokens(row: Row) -> dict[str, Any]:
     }
 
 
-def _filler(row: Row) -> float | None:
-    """Filler tokens over all tokens, of the samples in which both are known."""
-    both = np.stack([row.column("filler_tokens"), row.column("tokens")])
-    filler, tokens = both[:, ~np.isnan(both).any(axis=0)].sum(axis=1)
-    return float(filler / tokens) if tokens else None
+def _share(row: Row, part: str, whole: str) -> float | None:
+    """Some tokens over others, of the samples in which both are known."""
+    both = np.stack([row.column(part), row.column(whole)])
+    some, others = both[:, ~np.isnan(both).any(axis=0)].sum(axis=1)
+    return float(some / others) if others else None
 
 
 def adherence(length: FloatArray, budget: int | None) -> dict[str, float | None]:

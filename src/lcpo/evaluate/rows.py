@@ -22,7 +22,10 @@ TEXTS_READ = 256
 """Samples of a row whose text the detectors and word counts read; the numbers use every sample."""
 COUNTS = (
     "correct", "tokens", "thinking_tokens", "answer_tokens", "filler_tokens", "no_answer", "truncated", "forced",
+    "right_steps", "useless_tokens", "grade_failed",
 )  # fmt: skip
+CHANGES = 5
+"""Changes of a thought that may change the answer: see lcpo.evaluate.inert."""
 CONSTANT = ("seed", "seen", "generation_cap", "length_source")
 
 
@@ -47,7 +50,8 @@ class Row:
     """The samples of one curve at one budget (None: without), as columns.
 
     place: among the rows of its task (lcpo.evaluate.comparisons.Joint). words, tokens_read, texts_read: of the first
-    samples, how often the words of each list occur, in how many tokens and texts.
+    samples, how often the words of each list occur, in how many tokens and texts. changes: by size of the problem, of
+    each change of a thought how many answers it changed, and of how many. [CHANGES, 2].
     """
 
     def __init__(self, curve: CurveKey, budget: int | None) -> None:
@@ -57,6 +61,7 @@ class Row:
         self.constant: dict[str, set[Any]] = {name: set() for name in CONSTANT}
         self.words: Counter[str] = Counter()
         self.tokens_read = self.texts_read = 0
+        self.changes: dict[str, IntArray] = {}
 
     def add(self, sample: Sample, problem: int, words: Words) -> None:
         """Adds a sample of the problem that has this number. Raises ConfigError for a negative count."""
@@ -75,6 +80,10 @@ class Row:
             if sample.tokens is not None:  # else no rate could be given
                 self.words.update(occurrences(sample.text, words))
                 self.tokens_read, self.texts_read = self.tokens_read + sample.tokens, self.texts_read + 1
+
+        if sample.changed:
+            counts = self.changes.setdefault(sample.size or "", np.zeros((CHANGES, 2), dtype=np.int64))
+            counts += np.array([[bool(changed), changed is not None] for changed in sample.changed])
 
     def column(self, name: str) -> FloatArray:
         """One of COUNTS, NaN where not known. [samples]."""

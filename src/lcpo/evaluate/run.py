@@ -14,29 +14,28 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lcpo.budgets import prompt
-from lcpo.decode import Ask, Response, method, run_method, run_methods
+from lcpo.decode import method, run_method
 from lcpo.engines import Engine, make_engine
-from lcpo.engines.base import run_async, user
+from lcpo.engines.base import run_async
 from lcpo.engines.models import is_server
 from lcpo.errors import ConfigError, EngineError, TaskError
+from lcpo.evaluate.batch import ask_of, graded, run_batch
 from lcpo.evaluate.caching import CachingEngine
-from lcpo.evaluate.plan import EvaluatedModel, Options, Place, Settings, batches, make_plan, row_seed
+from lcpo.evaluate.inert import further_requests
+from lcpo.evaluate.plan import EvaluatedModel, Options, Place, Settings, batches, make_plan
 from lcpo.evaluate.records import SAMPLES, Sample, read_samples
 from lcpo.evaluate.requests import Asking, announce, key
 from lcpo.evaluate.results import curve_csv, results
 from lcpo.measure.files import LOCK, appending, locked, write_json, write_text
-from lcpo.measure.filler import filler_tokens, token_texts
 from lcpo.measure.manifest import manifest
 from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import unknown_keys
-from lcpo.thinking import split_ids
-from lcpo.types import NO_BUDGET, Grade, Problem
-from lcpo.verifiers import Box, grade, grade_many, group_answers
+from lcpo.tasks.base import Task
+from lcpo.types import NO_BUDGET, Problem
 
 PROGRESS = "progress.json"
 
@@ -66,6 +65,8 @@ def evaluate(
         without=server.get("without") or None,
     )
     folder = out or Path("evals") / "-".join([*sources, task.name, str(options.seed)])[:120].replace("/", "_")
+    if settings.inert:
+        print(further_requests(settings), file=sys.stderr)
     if loaded.dropped.counts:
         print(f"{task.name}: left out {loaded.dropped}", file=sys.stderr)
     for name, source in sources.items():
@@ -80,7 +81,7 @@ def evaluate(
         return make_engine(sources[model.run], engine, **server)
 
     try:
-        state = run(settings, loaded.problems, load, folder, resume=resume, before=before)
+        state = run(settings, loaded.problems, load, folder, task=task, resume=resume, before=before)
     except KeyboardInterrupt:
         print(f"stopped; what is done is kept in {folder}: go on with the same command and --resume", file=sys.stderr)
         raise
@@ -116,15 +117,16 @@ def run(
     load: Callable[[EvaluatedModel], Engine],
     out: Path,
     *,
+    task: Task | None = None,
     resume: bool = False,
     quiet: bool = False,
     before: Callable[[Sequence[Place]], None] = lambda places: None,
 ) -> State:
     """Runs what is left of an evaluation into `out`; its samples are complete afterwards, but for failed requests.
 
-    load: makes the engine of a model, called once for each that has work left. before: is told all that servers will be
-    asked for. Raises ConfigError where `out` is taken or holds other settings or another model's samples, TaskError
-    where it cannot be written.
+    load: makes the engine of a model, called once for each that has work left. task: see run_batch. before: is told all
+    that servers will be asked for. Raises ConfigError where `out` is taken or holds other settings or another model's
+    samples, TaskError where it cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file, and an evaluation goes into a folder; choose another --out")
@@ -149,7 +151,7 @@ def run(
             if not numbers:
                 continue
             engine = load(model)
-            check_engine(state, model, engine, out)
+            check_engine(settings, state, model, engine, out)
             if engine.parallel:
                 _mark(out, state, state.batches)
                 places = [place for i in numbers for place in left[i]]
@@ -162,7 +164,7 @@ def run(
             for i in numbers:
                 shared = CachingEngine(engine)
                 with _timed(state):
-                    keep(run_batch(settings, left[i], problems, shared))
+                    keep(run_batch(settings, left[i], problems, shared, task))
                 state.generated, state.asked = state.generated + shared.generated, state.asked + shared.asked
                 _mark(out, state, i + 1)
     return state
@@ -199,13 +201,15 @@ def _writing(out: Path, then: str) -> Iterator[None]:
         raise TaskError(f"cannot write to {out}: {error.strerror}; {then}") from None
 
 
-def check_engine(state: State, model: EvaluatedModel, engine: Engine, out: Path) -> None:
+def check_engine(settings: Settings, state: State, model: EvaluatedModel, engine: Engine, out: Path) -> None:
     """Raises EngineError where a method asks for what the engine cannot do, ConfigError where the model is another one
     than before.
     """
     for spec in model.methods:
         if method(spec).needs_ids and engine.marks is None:
             raise EngineError(f"method {spec} works on token ids; {engine.name} gives text only")
+    if settings.inert and engine.marks is None:
+        raise EngineError(f"--inert works on token ids; {engine.name} gives text only: leave it out")
     before = state.served.setdefault(model.run, engine.name)
     if before != engine.name:
         raise ConfigError(
@@ -266,9 +270,6 @@ def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[s
     return computed
 
 
-# ---- a batch --------------------------------------------------------------------------------------------------------
-
-
 def _ask_server(
     settings: Settings,
     places: Sequence[Place],
@@ -282,7 +283,7 @@ def _ask_server(
     async def answer(place: Place) -> None:
         steps = method(place.cell.method).steps(ask_of(settings, place, problems, engine))
         response = await run_method(engine, steps)
-        samples = await asyncio.to_thread(_graded, settings, [place], problems, [response], engine)
+        samples = await asyncio.to_thread(graded, settings, [place], problems, [response], engine)
         keep(samples)
 
     async def every() -> None:
@@ -292,113 +293,3 @@ def _ask_server(
             await engine.aclose()
 
     run_async(every())
-
-
-def run_batch(settings: Settings, batch: Sequence[Place], problems: Sequence[Problem], engine: Engine) -> list[Sample]:
-    """The samples of a batch, in its order."""
-    steps = [method(place.cell.method).steps(ask_of(settings, place, problems, engine)) for place in batch]
-    return _graded(settings, batch, problems, run_methods(engine, steps), engine)
-
-
-def _graded(
-    settings: Settings,
-    batch: Sequence[Place],
-    problems: Sequence[Problem],
-    responses: Sequence[Response],
-    engine: Engine,
-) -> list[Sample]:
-    """The samples that responses are."""
-    grades: dict[int, Grade] = {}
-    for thinking in {response.thinking for response in responses}:
-        which = [i for i, response in enumerate(responses) if response.thinking == thinking]
-        texts = [responses[i].graded or responses[i].response.text for i in which]
-        golds = [problems[batch[i].problem].answers for i in which]
-        graded = grade_many(texts, golds, settings.verifier, thinking=thinking, box=settings.box)
-        grades |= dict(zip(which, graded, strict=True))
-    known: dict[int, str] = {}
-    return [
-        _sample(settings, place, problems[place.problem], response, grades[i], token_parts(response, engine, known))
-        for i, (place, response) in enumerate(zip(batch, responses, strict=True))
-    ]
-
-
-def ask_of(settings: Settings, place: Place, problems: Sequence[Problem], engine: Engine) -> Ask:
-    """What a method is asked for one sample."""
-    model, problem = place.cell.model, problems[place.problem]
-    return Ask(
-        conversation=user(prompt(problem, NO_BUDGET, model.wording)),
-        budget=place.cell.asked,
-        engine=engine,
-        seed=row_seed(settings, problem, place.sample),
-        cap=settings.cap,
-        wording=model.wording,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        votes=partial(votes_by_value, golds=problem.answers, verifier=settings.verifier, box=settings.box),
-    )
-
-
-def votes_by_value(
-    responses: Sequence[Response], golds: Sequence[str], verifier: str, box: Box = "prefer"
-) -> list[int | None]:
-    """What responses vote for: those whose answers the verifier takes for equal vote for the same."""
-    grades = [grade(each.response.text, golds, verifier, thinking=each.thinking, box=box) for each in responses]
-    return group_answers([each.answer for each in grades], verifier)
-
-
-def _sample(
-    settings: Settings, place: Place, problem: Problem, response: Response, grade: Grade, parts: Sequence[int | None]
-) -> Sample:
-    cell, model = place.cell, place.cell.model
-    thinking, answer, filler = parts
-    return Sample(
-        run=model.run,
-        model=model.model,
-        task=settings.task,
-        method=cell.method,
-        kind=model.kind if cell.budget is not None else "none",
-        scope=method(cell.method).scope,
-        wording=model.wording,
-        budget=cell.budget,
-        seen=cell.seen,
-        problem=problem.id,
-        size=problem.size,
-        sample=place.sample,
-        seed=settings.seed,
-        temperature=settings.temperature,
-        generation_cap=settings.cap,
-        prompt=response.prompt,
-        text=response.response.text,
-        tokens=response.tokens,
-        thinking_tokens=thinking,
-        answer_tokens=answer,
-        filler_tokens=filler,
-        length_source="ids" if response.from_ids else "usage",
-        finish_reason="length" if response.finish == "length" else "stop",
-        truncated=response.finish == "length",
-        forced=response.forced,
-        no_answer=grade.answer is None,
-        correct=grade.correct,
-        answer=grade.answer,
-        gold=" | ".join(problem.answers),
-        calls=response.calls,
-    )
-
-
-def token_parts(response: Response, engine: Engine, known: dict[int, str]) -> tuple[int | None, int | None, int | None]:
-    """(tokens of thought, of answer, of filler), over all that a method wrote; None where not known.
-
-    known: texts of tokens, see lcpo.measure.filler.token_texts.
-    """
-    written = [segment.ids for segment in (response.response, *response.others)]
-    if engine.marks is None or None in written:
-        thinking, tokens = response.reasoning, response.tokens
-        return thinking, None if tokens is None or thinking is None else max(0, tokens - thinking), None
-    thinking = answer = filler = 0
-    for ids in written:
-        assert ids is not None
-        parts = split_ids(ids, engine.marks)
-        thinking, answer = thinking + parts.thinking, answer + parts.answer
-        pieces = token_texts(ids[: parts.response - parts.ended], engine.decode, known)
-        filler += filler_tokens(pieces, thinking=response.thinking)
-    return thinking, answer, filler

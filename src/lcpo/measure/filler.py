@@ -121,10 +121,16 @@ def _merged(spans: list[Span]) -> list[Span]:
 def filler_tokens(pieces: Sequence[str], unit: Unit = "auto", thinking: Thinking = "auto") -> int:
     """How many tokens of a response are filler. pieces: the text of each token, which joined are the response (no EOS).
 
-    A token is filler if all of its characters but blanks lie in filler; one of blanks only is if it stands in filler.
     Where only the text is known, pass its words as pieces and scale.
     """
-    spans = filler_spans("".join(pieces), unit, thinking)
+    return tokens_within(pieces, filler_spans("".join(pieces), unit, thinking))
+
+
+def tokens_within(pieces: Sequence[str], spans: Sequence[Span]) -> int:
+    """How many tokens, given as their texts, stand in spans [start, end) of the joined text: ascending, apart.
+
+    A token of blanks only does if it stands in one; of another one its blanks at either end do not matter.
+    """
     count, at, current = 0, 0, 0
     for piece in pieces:
         start, end = at + len(piece) - len(piece.lstrip()), at + len(piece.rstrip())

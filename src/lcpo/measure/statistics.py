@@ -108,6 +108,26 @@ def interval(draws: FloatArray) -> list[float] | None:
     return [float(low), float(high)]
 
 
+def binomial_upper(hits: int, trials: int, confidence: float) -> float:
+    """The rate above which so few hits would have a chance below 1 - confidence (Clopper and Pearson); trials >= 1."""
+    if hits >= trials:
+        return 1.0
+    ways = [math.lgamma(trials + 1) - math.lgamma(i + 1) - math.lgamma(trials - i + 1) for i in range(hits + 1)]
+    low, high = hits / trials, 1.0
+    for _ in range(50):
+        rate = (low + high) / 2
+        logs = (way + i * math.log(rate) + (trials - i) * math.log1p(-rate) for i, way in enumerate(ways))
+        low, high = (rate, high) if sum(map(math.exp, logs)) > 1 - confidence else (low, rate)
+    return high
+
+
+def binomial_interval(hits: int, trials: int) -> list[float] | None:
+    """The 95 % interval of a rate, 2.5 % at either end (Clopper and Pearson); None without trials."""
+    if not trials:
+        return None
+    return [1 - binomial_upper(trials - hits, trials, 0.975), binomial_upper(hits, trials, 0.975)]
+
+
 def bootstrap_weights(problems: int, resamples: int, seed: int) -> Iterator[FloatArray]:
     """How often each problem is drawn in each resample, in blocks [<= BLOCK, P]; every row sums to P."""
     rng = np.random.default_rng(seed)

@@ -20,6 +20,8 @@ from lcpo.report.training import Run, is_run, read_run
 
 RESULTS = "results.json"
 LISTS = ("rows", "dials", "comparisons", "detectors", "behaviour")
+SINCE_2 = ("inert", "grade_timeouts", "requests_failed")
+"""What rows of schema 1 lack."""
 PROBLEMS_SHOWN = 3
 """Problems whose thoughts a page shows: the first of the file, not chosen by outcome."""
 CHARACTERS_SHOWN = 6000
@@ -96,8 +98,9 @@ def read_results(folder: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is no JSON ({error})") from None
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    if not isinstance(found, dict) or found.get("schema") not in range(1, SCHEMA + 1):
         raise ConfigError(f"{path} is not a result of schema {SCHEMA}; evaluate again with this version")
+    found["rows"] = [{**dict.fromkeys(SINCE_2), **row} for row in found["rows"]]
     return found
 
 

@@ -29,6 +29,18 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """What a thought is made of, where a world can tell.
+
+    right: how many different steps are right. useless: the places [start, end) in characters of those that are wrong,
+    said before, or about what the problem does not have.
+    """
+
+    right: int
+    useless: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Task(ABC):
     """Problems and how to grade them.
 
@@ -51,6 +63,10 @@ class Task(ABC):
     def problems(self, split: Split = "test", limit: int | None = None, seed: int = 0) -> list[Problem]:
         """The problems of `load`, without counts and hashes."""
         return self.load(split, limit, seed).problems
+
+    def steps(self, problem: Problem, thought: str) -> Steps | None:
+        """The steps of a thought about one of the task's problems; None where the task cannot read thoughts."""
+        return None
 
     def with_data(self, data: str | Sequence[str], columns: Mapping[str, str] | None = None) -> "Task":
         """This task with its problems read from `data` (files, members of a zip, hub names) instead.

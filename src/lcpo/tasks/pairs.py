@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split, different, split_by_hash
+from lcpo.tasks.base import Generated, Split, Steps, different, split_by_hash
 from lcpo.tasks.search import Tries, Try, Verdict
 from lcpo.types import Problem
 
@@ -165,3 +165,8 @@ class PairsTask(Generated):
         rng = random.Random(f"pairs-wording-{split}-{seed}")
         stream = itertools.islice(draws(split, self.sizes, seed), count)
         return [as_problem(problem, rng.choice(self.wordings)) for problem in stream]
+
+    def steps(self, problem: Problem, thought: str) -> Steps:
+        """See Task.steps: a step is a try."""
+        tries = read_thought(parse(problem.question), thought)
+        return Steps(tries.count("right"), tries.wasted)

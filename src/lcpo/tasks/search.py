@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split, different, split_by_hash
+from lcpo.tasks.base import Generated, Split, Steps, different, split_by_hash
 from lcpo.types import Problem
 
 LABELS = "abcdefghijkl"
@@ -242,3 +242,8 @@ class Searches(Generated):
     def knows(self, question: str) -> bool:
         """See Generated.knows."""
         return _QUESTION.fullmatch(question.strip()) is not None
+
+    def steps(self, problem: Problem, thought: str) -> Steps:
+        """See Task.steps: a step is a try."""
+        tries = read_thought(parse(problem.question), thought)
+        return Steps(tries.count("right"), tries.wasted)

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import get_args
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split, different, split_by_hash
+from lcpo.tasks.base import Generated, Split, Steps, different, split_by_hash
 from lcpo.types import Problem
 
 LABELS = "abcdefghijkl"
 """Terms carry consecutive labels that start anywhere, so that sizes beyond those trained on use known labels."""
 MODULUS = 100
 _QUESTION = re.compile(r"Add(?: [a-l]\d\d){2,}\.")
+_TERM = re.compile(r"\b([a-l])(\d\d)\b")
+_STEP = re.compile(r"Wait|([a-l])(?:[\d+:,]*(?:=|\+))*?[\d+:,=]*?(\d\d)(?![\d+:,=])")
 CHANCE = 1 / MODULUS
 SIZES = (4, 5, 6, 7, 8)
 """Terms in a problem of the study; pre-training also holds 2 and 3."""
@@ -83,6 +85,40 @@ def sums(split: Split, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterat
     return different(lambda size: draw(rng, split, (size,)), sizes, lambda one: canonical(one.terms))
 
 
+def parse(question: str) -> Sum:
+    """The sum that a question asks for. Raises TaskError where it asks for none."""
+    words = _TERM.findall(question)
+    if _QUESTION.fullmatch(question.strip()) is None:
+        raise TaskError(f"not a question about a sum: {question[:80]!r}; it reads like 'Add b48 c17 d93 e25.'")
+    return Sum(tuple(int(term) for _, term in words), LABELS.index(words[0][0]))
+
+
+def read_thought(asked: Sum, thought: str) -> Steps:
+    """The steps of a thought: from a first term on, each names a label and ends in the total of all terms up to it.
+
+    "Wait" and a term begin another pass, in either direction and around the end. A step is useless if it names a label
+    that the problem does not have, gives another total than the terms of its pass have, or says what was said before.
+    """
+    size, known, useless = len(asked.terms), set[tuple[frozenset[int], int]](), list[tuple[int, int]]()
+    at, terms, opening = 0, frozenset({0}), False
+    for match in _STEP.finditer(thought):
+        if match[0] == "Wait":
+            opening = True
+            continue
+        place = asked.labels.find(match[1])
+        ways = [frozenset((at + sign * i) % size for i in range((sign * (place - at)) % size + 1)) for sign in (1, -1)]
+        reached = [frozenset({place})] if opening else [terms | way for way in ways if not terms & (way - {at})]
+        right = [each for each in reached if sum(asked.terms[i] for i in each) % MODULUS == int(match[2])]
+        if place < 0 or not right or (right[0], place) in known:
+            useless.append(match.span())
+        if right and place >= 0:
+            known.add((right[0], place))
+        if place >= 0 and (right or opening):
+            at, terms = place, (right or reached)[0]
+        opening = False
+    return Steps(sum(len(each) > 1 for each, _ in known), useless)
+
+
 def as_problem(one: Sum) -> Problem:
     """The sum as a Problem: no instruction (the tiny reasoner needs none), its size reported as the number of terms."""
     return Problem(
@@ -113,3 +149,7 @@ class Sums(Generated):
     def knows(self, question: str) -> bool:
         """See Generated.knows."""
         return _QUESTION.fullmatch(question.strip()) is not None
+
+    def steps(self, problem: Problem, thought: str) -> Steps:
+        """See Task.steps: a step names a label and gives the total up to it (see read_thought)."""
+        return read_thought(parse(problem.question), thought)
