@@ -83,7 +83,7 @@ def turns(messages: Sequence[Turn]) -> tuple[Turn, ...]:
 
 def make_call(body: Sampled, headers: Mapping[str, str], models: Mapping[str, Served], **given: Any) -> Call:
     """The call that a body asks for. Raises ApiError."""
-    raw = {name: value for name, value in body.model_dump().items() if value is not None}
+    raw = {name: value for name, value in body if value is not None}
     name, suffix = split_model(body.model or next(iter(models)), tuple(models))
     if name not in models:
         names = ", ".join(models)

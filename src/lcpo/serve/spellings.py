@@ -7,6 +7,7 @@ without a word: a spelling is translated, refused with the parameter's name, or 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from lcpo.errors import unknown
@@ -27,6 +28,11 @@ class Spelling:
     reads: Reads
     who: str
     scope: Scope = "thinking"
+
+    @cached_property
+    def holder(self) -> str:
+        """The field of the body that it stands in."""
+        return self.path.split(".")[0]
 
 
 SPELLINGS = (
@@ -74,7 +80,7 @@ SPELLINGS = (
     Spelling("custom_logit_processor", "nothing", "SGLang"),
     Spelling("lcpo", "ours", "lcpo serve"),
 )
-HOLDERS = frozenset(spelling.path.split(".")[0] for spelling in SPELLINGS)
+HOLDERS = frozenset(spelling.holder for spelling in SPELLINGS)
 """The fields of a body that are read here: none of them goes to an upstream as it came."""
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens", "num_predict", "n_predict")
 """Spellings of the limit of the whole response."""
@@ -121,8 +127,7 @@ def read(
     """
     state = _Reading(effort)
     for spelling in SPELLINGS:
-        value = _at(body, spelling.path)
-        if value is not None:
+        if spelling.holder in body and (value := _at(body, spelling.path)) is not None:
             _take(state, spelling, value)
     if suffix is not None:
         number = re.fullmatch(r"-?\d+", suffix)
@@ -151,18 +156,17 @@ def read_limit(body: Mapping[str, Any]) -> int | None:
 
 def unread(body: Mapping[str, Any]) -> dict[str, Any]:
     """What the fields that hold budgets hold beside them: for the upstream, as it is."""
-    read_here = {spelling.path for spelling in SPELLINGS}
     rest: dict[str, Any] = {}
-    for holder in HOLDERS - {"lcpo", "thinking", "reasoning", "output_config"}:
+    for holder in body.keys() & HOLDERS - {"lcpo", "thinking", "reasoning", "output_config"}:
         value = body.get(holder)
         if isinstance(value, Mapping):
-            kept = {name: inner for name, inner in value.items() if not _is_read(f"{holder}.{name}", read_here)}
+            kept = {name: inner for name, inner in value.items() if not _is_read(f"{holder}.{name}")}
             rest |= {holder: kept} if kept else {}
     return rest
 
 
-def _is_read(path: str, read_here: set[str]) -> bool:
-    return any(known == path or known.startswith(path + ".") for known in read_here)
+def _is_read(path: str) -> bool:
+    return any(spelling.path == path or spelling.path.startswith(path + ".") for spelling in SPELLINGS)
 
 
 def _at(body: Mapping[str, Any], path: str) -> Any:
