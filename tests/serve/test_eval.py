@@ -19,7 +19,7 @@ def test_an_evaluation_through_the_server_is_the_same(tmp_path: Path) -> None:
         given = ["eval", model, "--methods", "prompted", "--out", str(out), "--temperature", "1", *flags, *more]
         result = CliRunner().invoke(cli, given)
         assert result.exit_code == 0, result.output
-        return list(read_samples(out))
+        return sorted(read_samples(out), key=lambda sample: (sample.budget, sample.problem, sample.sample))
 
     with serving_tiny() as url:
         served = evaluate(url + "/v1#tiny-exact", "--task", "sums")
