@@ -42,16 +42,16 @@ def test_the_documented_example_is_right() -> None:
     [
         ("", [], None),
         (" bc265! be441! bf173", ["right", "right", "right"], "be"),
-        (" bc=265! be048+393=441!", ["right", "right"], "be"),
+        (" bc=265! be:048+393=441!", ["right", "right"], "be"),
         (" cb265! ef518", ["right", "right"], "ef"),  # labels in any order
         (" be441! be441 eb441", ["right", "doubled", "doubled"], "be"),
         (" be440! be441", ["wrong", "right"], "be"),  # a wrong try may be made again
         (" be441! be442", ["right", "wrong"], "be"),
-        (" be049+392=441!", ["wrong"], None),  # the sum holds, the numbers do not
+        (" be:049+392=441!", ["wrong"], None),  # the sum holds, the numbers do not
         (" ad300! be441 bb096", ["invented", "right", "invented"], "be"),
         (" be441!Wait ef518!", ["right", "right"], "ef"),
         (" be441! ef51", ["right"], "be"),  # cut inside a try
-        (" be441! ef125+3", ["right"], "be"),
+        (" be441! ef:125+3", ["right"], "be"),
         (" be4410 ........ 12", [], None),
     ],
 )
@@ -156,3 +156,9 @@ def test_other_questions_unknown_splits_and_sizes_are_refused() -> None:
         search.problems("dev", 1)  # type: ignore[arg-type]
     with pytest.raises(TaskError, match="sizes are"):
         search.problems("test", 1, sizes=(2,))
+
+
+def test_of_two_pairs_equally_far_away_the_first_is_the_best_so_far() -> None:
+    even = Search((100, 390, 410, 7), "abcd")  # ab 490, ac 510
+    assert read_thought(even, " ac510! ab490 ad107").best == "ac"
+    assert read_thought(even, " ab490! ac510").best == "ab"

@@ -2,7 +2,7 @@
 something until all pairs are made, and what it is worth can be computed.
 
     Which two of b048 c217 e393 f125 h461 i308 k279 l010 add up closest to 500?        best: "ck"
-    a thought:  bc265! be441! cf342 kl279+010=289 ci=525! ...       answer: "ci"
+    a thought:  bc265! be441! cf342 kl:279+010=289 ci=525! ...       answer: "ci"
 
 A try names a pair by its labels and gives its sum; "!" marks the best so far. One pair is best, and none hits 500:
 after a hit every further try would be useless. Whether a problem is for training, validation or the test is decided by
@@ -12,7 +12,7 @@ a hash of its canonical form, before anything is trained: reordering or relabell
 import itertools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -132,7 +132,8 @@ class Try:
 
 @dataclass(frozen=True)
 class Tries:
-    """What a thought holds: its tries in order, and the best pair among the right ones (None where there is none)."""
+    """What a thought holds: its tries in order, and the best pair among the right ones (the first of several;
+    None where there is none)."""
 
     tries: tuple[Try, ...]
     best: str | None
@@ -151,25 +152,25 @@ class Tries:
         return self.spans("doubled", "wrong", "invented")
 
 
-_TRY = re.compile(r" ?([a-z])([a-z])(?:=|(\d{3})\+(\d{3})=)?(\d{3})(?![\d+])(!?)")
+_TRY = re.compile(r" ?([a-z])([a-z])(?:=|:(\d{3})\+(\d{3})=)?(\d{3})(?!\d)(!?)")
 
 
 def read_thought(search: Search, thought: str) -> Tries:
-    """The tries of a thought, in any of the forms "ab265", "ab=265" and "ab048+217=265", each with a mark or without.
+    """The tries of a thought, in any of the forms "ab265", "ab=265" and "ab:048+217=265", each with a mark or without.
 
     Anything else (a try that was cut, "Wait") is no try and is passed over.
     """
-    tries, known = list[Try](), set[str]()
+    tries, known = list[Try](), dict[str, int]()  # right pairs with their distance, in order
     for match in _TRY.finditer(thought):
         first, second = sorted(match.group(1, 2))
         verdict = _verdict(search, first, second, match, known)
         if verdict == "right":
-            known.add(first + second)
+            known[first + second] = search.distance(first + second)
         tries.append(Try(first + second, int(match[5]), bool(match[6]), verdict, *match.span()))
-    return Tries(tuple(tries), min(known, key=lambda pair: (search.distance(pair), pair), default=None))
+    return Tries(tuple(tries), min(known, key=known.__getitem__, default=None))
 
 
-def _verdict(search: Search, first: str, second: str, match: re.Match[str], known: set[str]) -> Verdict:
+def _verdict(search: Search, first: str, second: str, match: re.Match[str], known: Container[str]) -> Verdict:
     pair = first + second
     if pair not in search.sums:
         return "invented"

@@ -30,11 +30,11 @@ WARMUP = 20
 
 @dataclass(frozen=True)
 class Row:
-    """Token ids of a prompt and its response, and for each response token whether it is learned from."""
+    """Token ids of a prompt and its response, and what each response token weighs in the loss; 0: it is not learned."""
 
     prompt: list[int]
     response: list[int]
-    learned: list[bool]
+    learned: Sequence[float]
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.response)
@@ -117,30 +117,32 @@ def micro_batches(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
     return batches
 
 
-def tensors(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids [B, T] and labels [B, T], -100 where nothing is learned; label t is the token at t + 1."""
+def tensors(rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Right-padded ids, labels and their weights, [B, T] each; label t is the token at t + 1, -100 where none is."""
     length = max(map(len, rows))
     ids = torch.full((len(rows), length), pad)
     labels = torch.full((len(rows), length), -100)
+    weights = torch.zeros((len(rows), length))
     for i, row in enumerate(rows):
         ids[i, : len(row)] = torch.tensor(row.prompt + row.response)
         wanted = [token if learned else -100 for token, learned in zip(row.response, row.learned, strict=True)]
         labels[i, len(row.prompt) - 1 : len(row) - 1] = torch.tensor(wanted)
-    return ids, labels
+        weights[i, len(row.prompt) - 1 : len(row) - 1] = torch.tensor(row.learned, dtype=torch.float32)
+    return ids, labels, weights
 
 
-def loss_sum(model: Any, rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, int]:
-    """Summed cross-entropy in nats over the learned tokens, and how many there are; logits at those alone.
+def loss_sum(model: Any, rows: Sequence[Row], pad: int) -> tuple[torch.Tensor, float]:
+    """Weighted sum of the cross-entropy in nats over the learned tokens, and the weights' sum; logits at those alone.
 
     Rows are padded on the right of a causal model, so no attention mask is needed.
     """
-    ids, labels = tensors(rows, pad)
-    ids, labels = ids.to(model.device), labels.to(model.device)
+    ids, labels, weights = (tensor.to(model.device) for tensor in tensors(rows, pad))
     inner = plain(model)
     hidden = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state
     at = labels != -100
     logits = inner.get_output_embeddings()(hidden[at])
-    return torch.nn.functional.cross_entropy(logits.float(), labels[at], reduction="sum"), int(at.sum())
+    losses = torch.nn.functional.cross_entropy(logits.float(), labels[at], reduction="none")
+    return (losses * weights[at]).sum(), float(weights.sum())
 
 
 def step(
@@ -153,7 +155,7 @@ def step(
     clip: float = 1.0,
     bf16: bool = False,
 ) -> float:
-    """One optimizer step on the mean loss per learned token over all rows; returns that mean, in nats."""
+    """One optimizer step on the weighted mean loss per learned token over all rows; returns that mean, in nats."""
     learned = sum(sum(row.learned) for row in rows)
     total = torch.zeros((), device=model.device)
     mixed = torch.autocast(model.device.type, torch.bfloat16) if bf16 else nullcontext()

@@ -1,0 +1,26 @@
+"""`lcpo models`: a base built again."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lcpo.cli import cli
+from lcpo.errors import ConfigError
+
+
+def test_a_base_that_does_not_exist_is_refused() -> None:
+    pytest.importorskip("lcpo.models.smol.base", reason="models need the extra 'train'")
+    result = CliRunner().invoke(cli, ["models", "build", "tin"])
+    assert isinstance(result.exception, ConfigError)
+    assert "tiny" in str(result.exception)
+
+
+def test_a_finished_build_is_not_made_again(tmp_path: Path) -> None:
+    build = pytest.importorskip("lcpo.models.tiny.build", reason="models need the extra 'train'")
+    (tmp_path / "config.json").write_text("{}")
+    settings = {"seed": 2, "schedule": vars(build.Schedule())}
+    (tmp_path / build.BUILD).write_text(json.dumps(settings))
+    result = CliRunner().invoke(cli, ["models", "build", "tiny", "--seed", "2", "--out", str(tmp_path)])
+    assert result.stdout.strip() == str(tmp_path)
