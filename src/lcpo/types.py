@@ -1,5 +1,6 @@
 """The values that travel through lcpo: budgets, problems, outcomes, grades. Arrays are [P, G]: problems x group."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -60,6 +61,13 @@ class Problem:
     options: tuple[str, ...] = ()
     instruction: str | None = None
     size: str | None = None
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """All that is graded as right: the answers, and of a right option its own text, where that is no letter."""
+        places = [ord(answer) - ord("A") for answer in self.answers if re.fullmatch("[A-Z]", answer)]
+        texts = (self.options[place] for place in places if place < len(self.options))
+        return self.answers + tuple(text for text in texts if not re.fullmatch(r"\s*[A-Za-z]?\s*", text))
 
 
 @dataclass(frozen=True)

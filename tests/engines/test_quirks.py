@@ -13,11 +13,16 @@ import pytest
 from click.testing import CliRunner, Result
 from spoken import Answer, Raw, speaking
 
+import sums_model
 from lcpo.cli import cli
-from lcpo.engines.base import Request
+from lcpo.decode import Ask, Response, method, run_methods
+from lcpo.engines.base import Request, Segment, user
+from lcpo.engines.openai import Connection, OpenAIEngine
 from lcpo.errors import EngineError
+from lcpo.evaluate.batch import votes_by_value
 from lcpo.evaluate.records import read_samples
 from lcpo.thinking import CLOSE
+from lcpo.verifiers import grade
 
 LIST = Path(__file__).resolve().parents[2].parent / "shared" / "cases" / "other.json"
 QUESTIONS = [{"question": f"What is 1+{n}?", "answer": str(1 + n)} for n in range(1, 4)]
@@ -317,3 +322,59 @@ def test_a_server_with_a_quirk_is_evaluated(name: str, tmp_path: Path, monkeypat
         assert {name: getattr(sample, name) for name in case.sample} == case.sample
     assert len(server.bodies) == case.calls
     assert re.search(case.told, ended.stderr) and seconds >= case.seconds
+
+
+def majority(votes: list[str], elected: str) -> Callable[[Path], None]:
+    """Votes go by value."""
+
+    def check(folder: Path) -> None:
+        responses = [Response("q", Segment(None, f"\\boxed{{{vote}}}"), 1, "end", False, 1) for vote in votes]
+        voted = votes_by_value(responses, ["0"], "math")
+        winner = max(voted, key=voted.count)
+        assert votes[voted.index(winner)] == elected and voted.count(winner) == 3
+
+    return check
+
+
+def the_options_own_text(folder: Path) -> None:
+    row = {"question": "Which?", "options": ["frog", "carp", "whale", "hen"], "answer": "C"}
+    (folder / "o.json").write_text(json.dumps([row]))
+    with speaking(lambda request: "\\boxed{whale}") as server:
+        ended = CliRunner().invoke(
+            cli, ["eval", f"{server.url}#m", "--data", str(folder / "o.json"), "--methods", "chat", "--cap", "50",
+                  "--samples", "1", "--out", str(folder / "e")]
+        )  # fmt: skip
+    assert ended.exception is None and [sample.correct for sample in read_samples(folder / "e")] == [True]
+
+
+def a_tokenizer_whose_template_opens_the_thought(folder: Path) -> None:
+    inner = sums_model.tokenizer()
+    inner.chat_template = inner.chat_template.replace("assistant\\n'", "assistant\\n<think>\\n'")
+    with speaking(lambda request: "so \\boxed{4}, " * 9) as server:
+        engine = OpenAIEngine(server.url, "m", Connection(tokenizer=inner))
+        (response,) = run_methods(engine, [method("unlimited").steps(Ask(user("q"), None, engine, 1, 30))])
+    assert response.thinking is True and response.finish == "length"
+    assert grade(response.response.text, "4", thinking=response.thinking).answer is None
+
+
+OTHER: dict[str, Callable[[Path], None]] = {
+    "e30": a_tokenizer_whose_template_opens_the_thought,
+    "e43": majority(["3", "\\frac{1}{2}", "0.5", "\\dfrac12"], "\\frac{1}{2}"),
+    "e44": majority(["7", "1,000", "1000", "1000.0"], "1,000"),
+    "e46": the_options_own_text,
+}
+ELSEWHERE = {"e17": "test_requests", "e37": "test_openai_engine", "e38": "test_local", "e47": "test_requests"}
+"""Reported inputs that have a check in another file."""
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_kind_of_input_that_was_reported(name: str, tmp_path: Path) -> None:
+    OTHER[name](tmp_path)
+
+
+def test_every_handed_input_about_servers_and_votes_has_a_check() -> None:
+    if not LIST.is_file():
+        pytest.skip("the list of reported inputs is not here")
+    cases = json.loads(LIST.read_text(encoding="utf-8"))
+    handed = {case["id"] for case in cases if re.match("server|majority|transformers", case["kind"])}
+    assert handed <= {case.ids for case in CASES.values()} | set(OTHER) | set(ELSEWHERE)

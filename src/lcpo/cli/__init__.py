@@ -10,6 +10,7 @@ import click
 from lcpo.errors import LcpoError, unknown
 
 COMMANDS = {
+    "init": "Write a recipe of one's own, from a model and a data file.",
     "train": "Train a model to obey a token budget.",
     "eval": "Measure accuracy and length at every budget.",
     "report": "Make one HTML page from evaluations and runs.",

@@ -88,7 +88,7 @@ def row(
         "data_source": task,
         "prompt": [{"role": "user", "content": message + render(shown, template)}],
         "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": list(problem.answers)},
+        "reward_model": {"style": "rule", "ground_truth": list(problem.golds)},
         "extra_info": {
             "index": index,
             "split": split,

@@ -45,7 +45,7 @@ def graded(
     for thinking in {response.thinking for response in responses}:
         which = [i for i, response in enumerate(responses) if response.thinking == thinking]
         texts = [responses[i].graded or responses[i].response.text for i in which]
-        golds = [problems[batch[i].problem].answers for i in which]
+        golds = [problems[batch[i].problem].golds for i in which]
         verdicts = grade_many(texts, golds, settings.verifier, thinking=thinking, box=settings.box)
         grades |= dict(zip(which, verdicts, strict=True))
     known: dict[int, str] = {}
@@ -69,7 +69,7 @@ def ask_of(settings: Settings, place: Place, problems: Sequence[Problem], engine
         wording=model.wording,
         temperature=settings.temperature,
         top_p=settings.top_p,
-        votes=partial(votes_by_value, golds=problem.answers, verifier=settings.verifier, box=settings.box),
+        votes=partial(votes_by_value, golds=problem.golds, verifier=settings.verifier, box=settings.box),
     )
 
 

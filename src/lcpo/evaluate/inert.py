@@ -72,7 +72,7 @@ def changes(
             without.append([*quarters[: QUARTERS // 2], *others[i % len(others)][1 + QUARTERS // 2 : -1]])
         variants += [(i, sum((before, *thought, after), ())) for thought in (quarters, *without)]
     written = _answered([(asks[i], ids) for i, ids in variants], engine)
-    golds = [problems[batch[i].problem].answers for i, _ in variants]
+    golds = [problems[batch[i].problem].golds for i, _ in variants]
     thinking: Thinking = True if engine.format.opened else "auto"
     grades = grade_many(written, golds, settings.verifier, thinking=thinking, box=settings.box) if variants else []
     answers: dict[int, list[str | None]] = {i: [] for i in cut}

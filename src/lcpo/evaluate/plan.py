@@ -20,6 +20,7 @@ from lcpo.engines.base import sub_seed
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, TaskError, unknown
 from lcpo.measure.files import differences, model_sha256
+from lcpo.measure.portable import portable
 from lcpo.tasks.base import Loaded, Split, Task
 from lcpo.tasks.columns import parse as parse_columns
 from lcpo.types import Budget, Kind, Problem
@@ -109,12 +110,12 @@ class Settings:
     inert: int | None = None
 
     def json(self) -> dict[str, Any]:
-        """The settings as JSON values."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        """The settings as JSON values, without what must not be written down."""
+        return portable(json.loads(json.dumps(asdict(self))))  # type: ignore[no-any-return]
 
     def changes(self, before: Mapping[str, Any]) -> list[str]:
         """What differs from settings that were written down, `key: old -> new`; where a model lies does not count."""
-        old, new = dict(before), self.json()
+        old, new = portable(before), self.json()
         for table in (old, new):
             table["subjects"] = [{**subject, "path": None} for subject in table["subjects"]]
         return differences(old, new)

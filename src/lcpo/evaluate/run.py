@@ -32,6 +32,7 @@ from lcpo.evaluate.requests import Asking, announce, key
 from lcpo.evaluate.results import curve_csv, results
 from lcpo.measure.files import LOCK, appending, locked, write_json, write_text
 from lcpo.measure.manifest import manifest
+from lcpo.measure.portable import portable
 from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import unknown_keys
 from lcpo.tasks.base import Task
@@ -255,7 +256,7 @@ def finish(out: Path, state: State, extra: Mapping[str, Any], chances: Mapping[s
         **manifest(),
         "settings": state.settings,
         "left_out": state.left_out,
-        **extra,
+        **portable(extra),
         "tokens_generated": state.generated + used,
         "tokens_unshared": state.asked + used,
         "cpu_seconds": round(state.cpu_seconds, 2),

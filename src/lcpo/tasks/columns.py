@@ -180,7 +180,18 @@ def _by_place(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _proposal(table: Table, roles: Mapping[str, tuple[str, ...]]) -> str:
-    """Which columns look like the problem (the longest texts) and the answer (by name, else the last), as written."""
+    """What `propose` says, as it is written on a command line and in a recipe."""
+    named = propose(table, roles)
+    option = ",".join(f"{role}={column}" for role, column in named.items())
+    recipe = ", ".join(f'{role} = "{column}"' for role, column in named.items())
+    return f"--columns {option} (in a recipe: columns = {{ {recipe} }})"
+
+
+def propose(table: Table, roles: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Which columns look like the problem (the longest texts) and the answer (by name, else the last).
+
+    roles: those that are known. A column whose name cannot be written is named by its number.
+    """
     taken = {column for columns in roles.values() for column in columns}
     free = [column for column in table.columns if column not in taken]
     chosen = {role: roles[role][0] for role in ("problem", "answer") if role in roles}
@@ -192,10 +203,7 @@ def _proposal(table: Table, roles: Mapping[str, tuple[str, ...]]) -> str:
         hinted = [column for hint in _HINTS for column in free if hint in column.lower()]
         chosen["answer"] = (hinted or free[::-1])[0]
     chosen.setdefault("answer", "COLUMN")
-    named = {
+    return {
         role: str(table.columns.index(c)) if c in table.columns and (not c or re.search("[,=|@]", c)) else c
         for role, c in sorted(chosen.items(), reverse=True)
     }
-    option = ",".join(f"{role}={column}" for role, column in named.items())
-    recipe = ", ".join(f'{role} = "{column}"' for role, column in named.items())
-    return f"--columns {option} (in a recipe: columns = {{ {recipe} }})"

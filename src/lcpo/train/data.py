@@ -112,7 +112,7 @@ def rows(problems: Sequence[Problem], template: str, chat: bool) -> Any:
     return datasets.Dataset.from_dict(
         {
             "prompt": [[{"role": "user", "content": text}] if chat else text for text in texts],
-            "answers": [list(problem.answers) for problem in problems],
+            "answers": [list(problem.golds) for problem in problems],
             "id": [problem.id for problem in problems],
         }
     )

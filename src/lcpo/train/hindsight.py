@@ -99,7 +99,7 @@ def draw(
     if PartialState().is_main_process:
         texts = [tokenizer.decode(made[i][:-1], skip_special_tokens=False) for i in ended]
         thinking = opens_thought(tokenizer)
-        grades = grade_many(texts, [chosen[i].answers for i in ended], verifier, thinking=thinking, box=recipe.task.box)
+        grades = grade_many(texts, [chosen[i].golds for i in ended], verifier, thinking=thinking, box=recipe.task.box)
         clean = [filler_share(tokenizer, made[i][:-1], thinking) <= table.filler for i in ended]
         found = [[(i, grade.correct) for i, grade, kept in zip(ended, grades, clean, strict=True) if kept]]
     broadcast_object_list(found)
