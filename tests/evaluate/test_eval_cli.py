@@ -150,6 +150,13 @@ def test_what_tells_weights_apart(tmp_path: Path) -> None:
     assert identity(source) != before
 
 
+def test_paths_and_secrets_of_models_are_not_written_down(model: Path) -> None:
+    given = (str(model), "http://me:secret@localhost:8000/v1#m")
+    settings = make_plan(Options(given, task="sums", budgets=(8,), problems=1)).settings
+    assert [each.path for each in settings.subjects] == ["random", "http://localhost:8000/v1#m"]
+    assert "secret" not in json.dumps(settings.json()) and str(model) not in json.dumps(settings.json())
+
+
 def test_large_weights_of_one_size_are_told_apart(tmp_path: Path) -> None:
     source = ModelSource("m", str(tmp_path), "folder")
     found = set()

@@ -63,7 +63,7 @@ class Options:
 class EvaluatedModel:
     """A model as it is evaluated.
 
-    path: as it was given, or a server's URL and model. identity: hash of its weights, or what a server calls it. seen:
+    path: as it was given, without secrets and relative. identity: hash of its weights, or what a server calls it. seen:
     the budgets that training could draw, None where unknown. methods: specs, in order; those without a budget are run
     once.
     """
@@ -305,7 +305,7 @@ def _evaluated(run: str, path: str, source: ModelSource, given: Mapping[str, Any
     return EvaluatedModel(
         run=run,
         model=source.name,
-        path=path,
+        path=portable(path),
         identity=identity(source),
         kind=kind,
         wording=wording,
@@ -371,5 +371,5 @@ def _box(trained_on: Sequence[Mapping[str, Any]]) -> Box:
 def identity(source: ModelSource) -> str:
     """What tells this model's weights from others: a hash of its files; of a hub id or a server it is the name."""
     if source.kind in ("hub", "server"):
-        return source.path
+        return str(portable(source.path))
     return "sha256:" + model_sha256(Path(source.path))
