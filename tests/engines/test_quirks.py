@@ -214,6 +214,9 @@ CASES: dict[str, Case] = {
         quirk=lambda b, a: refused("maximum context length is 64 tokens"),
         error="HTTP 400: maximum context length is 64 tokens",
     ),
+    "a limit that is too large is not another name of it": Case(
+        quirk=lambda b, a: refused("'max_tokens' or 'max_completion_tokens' is too large: 200"), error="is too large"
+    ),
     "max_tokens has another name": Case(
         "e18", quirk=refusing("max_tokens", "{}: use max_completion_tokens instead"), calls=2
     ),

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,7 @@ import httpx
 from lcpo.engines.base import ON_LINES, Delta, Engine, Format, Generation, Request, Segment, run_async, sub_seed
 from lcpo.engines.replies import SHORT, Failure, Reply, document, refused
 from lcpo.errors import ConfigError, EngineError, MissingExtra, RequestError, unknown
+from lcpo.measure.portable import portable
 from lcpo.thinking import CLOSE, OPEN, Marks
 
 KEYS = ("LCPO_API_KEY", "OPENAI_API_KEY")
@@ -31,7 +32,7 @@ OPTIONAL = ("top_p", "top_k", "min_p", "seed", "min_tokens", "stream_options", "
 """Parameters that can be left out, those that matter least first."""
 REFUSED = re.compile(
     r"not support|unsupport|unrecogni|unknown|unexpected|not permitted|not allowed|extra input|only the default"
-    r"|deprecated|cannot both|invalid param",
+    r"|deprecated|cannot both|invalid param|instead",
     re.IGNORECASE,
 )
 """What a server says of a parameter that it does not take, beside its name."""
@@ -54,7 +55,7 @@ class Connection:
     pause: seconds before the second try.
     """
 
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     tokenizer: Any = None
     opened: bool | None = None
     without: tuple[str, ...] = ()
@@ -79,7 +80,9 @@ class OpenAIEngine(Engine):
         try:
             self.url = httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise ConfigError(f"{url} is no URL: {error}; give one like http://127.0.0.1:8000/v1#MODEL") from None
+            raise ConfigError(
+                f"{portable(url)} is no URL: {error}; give one like http://127.0.0.1:8000/v1#MODEL"
+            ) from None
         self.where = str(self.url.copy_with(userinfo=b"", query=None)).rstrip("/")
         self.key = connection.api_key or next(filter(None, map(os.environ.get, KEYS)), None)
         if self.key and not (self.key.isascii() and self.key.isprintable()):
@@ -191,7 +194,7 @@ class OpenAIEngine(Engine):
         if streamed:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         body = {name: value for name, value in body.items() if name not in self.left_out}
-        before = _whole(request.prefix.text)
+        before = request.prefix.text.rstrip("\ufffd")  # a character that was cut at its end cannot be sent
         if isinstance(request.prompt, Segment):
             return "/completions", {**body, "prompt": request.prompt.text + before}
         messages = [{"role": message.role, "content": message.content} for message in request.prompt]
@@ -233,7 +236,7 @@ class OpenAIEngine(Engine):
                     data = line.removeprefix("data:").strip()
                     if line.startswith("data:") and data != "[DONE]":
                         yield document(data)
-        except httpx.ConnectError as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             down = f"nothing answers there ({error}); is the server running?"
             raise Failure(down, "server" if self._answered is None else "again") from None
         except httpx.ReadTimeout:
@@ -244,8 +247,8 @@ class OpenAIEngine(Engine):
     # ---- what goes wrong --------------------------------------------------------------------------------------------
 
     def _line(self, text: str) -> str:
-        """A message about this server on one line, the key taken out."""
-        text = f"{self.where}: {text}"
+        """A message about this server on one line that steers no terminal, the key taken out."""
+        text = "".join(sign if sign.isprintable() else " " for sign in f"{self.where}: {text}")
         return text.replace(self.key, "***") if self.key else text
 
     def tell(self, text: str) -> None:
@@ -258,13 +261,13 @@ class OpenAIEngine(Engine):
     def _leaves_out(self, failure: Failure, body: Mapping[str, Any]) -> bool:
         """Whether a refusal is about a parameter that can be left out or renamed; from then on it is."""
         said = str(failure)
-        if failure.sort != "request":
+        if failure.sort != "request" or not REFUSED.search(said):
             return False
         if "max_completion_tokens" in said and "max_tokens" in body:
             self._limit_name = "max_completion_tokens"
             return True
         name = next((name for name in OPTIONAL if name in body and re.search(rf"\b{name}\b", said)), None)
-        if name is None or not REFUSED.search(said):
+        if name is None:
             return False
         if name not in self.left_out:
             self.left_out.add(name)
@@ -306,19 +309,18 @@ class _Patience:
             await asyncio.sleep(wait)
             self.pause = min(2 * self.pause, 30.0)
             return
-        line = engine._line(f"{failure}{self._tried()}{self._hint(failure)}")
+        told = f" (tried {self.tries} times)" if self.tries > 1 else ""
+        told += f"; it asks to wait {failure.wait:.0f} s" if failure.wait > engine.connection.deadline else ""
+        line = engine._line(f"{failure}{told}{self._hint(failure)}")
         alone = engine._answered is not None and (failure.paid or engine._answered > self.since)
         raise (RequestError if failure.sort == "request" or (failure.sort == "again" and alone) else EngineError)(line)
-
-    def _tried(self) -> str:
-        return f" (tried {self.tries} times)" if self.tries > 1 else ""
 
     def _hint(self, failure: Failure) -> str:
         """What to do, where that is known."""
         if failure.sort == "server" and failure.status in (401, 403) and not self.engine.key:
             return f"; give the key with --api-key @FILE or in {KEYS[1]}"
         unversioned = not re.search(r"/v\d", self.engine.where)
-        if failure.sort == "server" and failure.status in (None, 404, 405) and unversioned:
+        if failure.sort == "server" and failure.status in (200, 404, 405) and unversioned:
             return f"; OpenAI's routes mostly stand below /v1: try {self.engine.where}/v1"
         return ""
 
@@ -356,8 +358,3 @@ def _rendered(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
     text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     adds = tokenizer.bos_token_id is not None and tokenizer.encode("x")[:1] == [tokenizer.bos_token_id]
     return text.removeprefix(tokenizer.bos_token) if adds else text
-
-
-def _whole(text: str) -> str:
-    """Text without a character that was cut at its end: it cannot be sent."""
-    return text.rstrip("\ufffd")

@@ -99,7 +99,7 @@ def document(text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise Failure(f"does not speak OpenAI's API: {text[:SHORT]!r}", "server")
+        raise Failure(f"does not speak OpenAI's API: {text[:SHORT]!r}", "server", status=200)
     return value
 
 
