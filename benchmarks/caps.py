@@ -55,17 +55,13 @@ def measured(model: str, problems: int, group: int, seed: int) -> tuple[dict[str
 
     Also the lengths that it had without caps.
     """
-    import torch
-    from lcpo.train.sampler import rollout_uniforms, sample
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    from lcpo.engines.base import Request, sub_seed, user
+    from lcpo.engines.local import LocalEngine
     from lcpo.engines.models import resolve
     from lcpo.tasks import task
     from lcpo.train.reward import LcpoReward
 
-    torch.set_num_threads(1)
-    path = resolve(model).path
-    tokenizer, net = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path)
+    engine = LocalEngine.load(resolve(model).path)
     law = {"law": "log_uniform", "low": 12, "high": 96}
     sampler = BudgetSampler.read({"law": law, "kinds": {"max": 1.0}}, "caps")
     # delta/alpha as large against the budgets as in the paper: 500 tokens to a mean budget of 2,050
@@ -73,14 +69,9 @@ def measured(model: str, problems: int, group: int, seed: int) -> tuple[dict[str
     asked: list[tuple[Any, Budget]] = []
     for row, problem in enumerate(task("sums").problems("train", problems, seed)):
         asked += [(problem, budget) for budget in sampler.draw(seed, 0, row, group)]
-    prompts = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt(problem, budget)}], add_generation_prompt=True, return_dict=False
-        )
-        for problem, budget in asked
-    ]
-    numbers = rollout_uniforms(seed, 0, [(i // group, i % group) for i in range(len(asked))], 192)
-    reward = LcpoReward(objective, tokenizer, verifier="exact")
+    prompts = [user(prompt(problem, budget)) for problem, budget in asked]
+    seeds = [sub_seed(seed, "rollout", 0, i // group, i % group) for i in range(len(asked))]
+    reward = LcpoReward(objective, engine.tokenizer, verifier="exact")
     columns = {
         "answers": [problem.answers for problem, _ in asked],
         "budget_tokens": [budget.tokens for _, budget in asked],
@@ -89,7 +80,8 @@ def measured(model: str, problems: int, group: int, seed: int) -> tuple[dict[str
     capped = [min(objective.cap(budget) or 192, 192) for _, budget in asked]
     found: dict[str, tuple[int, Outcomes]] = {}
     for name, caps in (("without", [192] * len(asked)), ("with", capped)):
-        ids = sample(net, prompts, caps, numbers, eos=[tokenizer.eos_token_id], pad=tokenizer.pad_token_id)
+        requests = [Request(*each) for each in zip(prompts, caps, seeds, strict=True)]
+        ids = [list(generation.written.ids or ()) for generation in engine.generate(requests)]
         found[name] = (sum(map(len, ids)), reward.score(ids, columns).outcomes)
     (full, before), (short, after) = found["without"], found["with"]
     result = {
