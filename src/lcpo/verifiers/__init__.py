@@ -47,8 +47,8 @@ def grade(
     deadline: CPU seconds of algebra; past it, twice, the grade is `failed`. Usable from any thread. Raises ConfigError
     for a wrong argument, EngineError if math-verify does not run.
     """
-    found = _look(text, _golds(gold), verifier, deadline, thinking, box)
-    return found if isinstance(found, Grade) else _decide(found)
+    verdict = _look(text, _golds(gold), verifier, deadline, thinking, box)
+    return verdict if isinstance(verdict, Grade) else _decide(verdict)
 
 
 def grade_many(
@@ -66,15 +66,15 @@ def grade_many(
     wanted = [_golds(gold) for gold in golds]
     if len(texts) != len(wanted):
         raise ConfigError(f"grade_many was given {len(texts)} texts and {len(wanted)} golds; give one gold per text")
-    found = [_look(text, gold, verifier, deadline, thinking, box) for text, gold in zip(texts, wanted, strict=True)]
-    jobs = list(dict.fromkeys(item for item in found if isinstance(item, pool.Job)))
+    verdicts = [_look(text, gold, verifier, deadline, thinking, box) for text, gold in zip(texts, wanted, strict=True)]
+    jobs = list(dict.fromkeys(item for item in verdicts if isinstance(item, pool.Job)))
     decided: dict[pool.Job, Grade] = {}
     if len(jobs) == 1:
         decided[jobs[0]] = _decide(jobs[0])
     elif jobs:
         with ThreadPoolExecutor(min(len(jobs), pool.shared().size)) as threads:
             decided = dict(zip(jobs, threads.map(_decide, jobs), strict=True))
-    return [item if isinstance(item, Grade) else decided[item] for item in found]
+    return [item if isinstance(item, Grade) else decided[item] for item in verdicts]
 
 
 def _look(

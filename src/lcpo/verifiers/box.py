@@ -27,8 +27,8 @@ class Unclosed(ValueError):
 
 def last_box(text: str) -> str | None:
     """The content of the last box, stripped; None where there is no box. Raises Unclosed."""
-    found = boxes(text, "require")
-    return found[0] if found else None
+    last = boxes(text, "require")
+    return last[0] if last else None
 
 
 def boxes(text: str, box: Box) -> list[str]:

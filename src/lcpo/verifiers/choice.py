@@ -112,7 +112,7 @@ def _plain(answer: str) -> str:
 
 def _named(text: str, golds: tuple[str, ...]) -> str | None:
     """The last label that a text names as its answer, else as its option or choice, and does not refuse."""
-    numeric = all(found.isdigit() for found in _labels(golds).values())
+    numeric = all(name.isdigit() for name in _labels(golds).values())
     named = [
         match
         for match in _NAMED.finditer(text)

@@ -220,7 +220,7 @@ def _clock(answer: Answer) -> bool:
 
 def _proportional(gold: Answer, answer: Answer) -> bool:
     """Whether two ratios of several parts are one."""
-    wanted, given = ([m.number.value for m in one.members if m.number] for one in (gold, answer))
+    wanted, given = ([m.number.value for m in ratio.members if m.number] for ratio in (gold, answer))
     if len(wanted) != len(given) or not all(wanted) or not all(given):
         return False
     return all(w * given[0] == g * wanted[0] for w, g in zip(wanted, given, strict=True))

@@ -13,7 +13,7 @@ from lcpo.verifiers.answer import WORD, Answer, Kind, latex_of, squeezed
 from lcpo.verifiers.brackets import depth_of, encloses, sides, split
 from lcpo.verifiers.normalise import GREEK
 from lcpo.verifiers.numbers import Number, number
-from lcpo.verifiers.single import one, quantity
+from lcpo.verifiers.value import quantity, value_of
 from lcpo.verifiers.words import ABOUT, CARDINAL, DENIED
 
 _WORDS_ALONE = re.compile(r'(?:"[^"]*"|[\s.,()!-])+')
@@ -91,9 +91,9 @@ def _said_twice(text: str) -> Answer | None:
     twice = _TWICE.fullmatch(text)
     if twice is None:
         return None
-    one, other = (read(part.strip()) for part in twice.groups())
-    same = one.number is not None and one.number == other.number and (one.words or other.words)
-    return replace(one, text=text) if same else None
+    first, second = (read(part.strip()) for part in twice.groups())
+    same = first.number is not None and first.number == second.number and (first.words or second.words)
+    return replace(first, text=text) if same else None
 
 
 def _paired(text: str) -> Answer | None:
@@ -211,7 +211,7 @@ def _structured(text: str) -> Answer:
     for left, right in _BRACKETS:
         if text.startswith(left) and text.endswith(right) and encloses(text, len(left), len(right)):
             return _bracketed(text, left, right)
-    return one(text)
+    return value_of(text)
 
 
 def _is_set(text: str) -> bool:
@@ -259,15 +259,15 @@ def _equation(text: str) -> Answer:
     if not all(parts):
         return Answer(text) if parts[0] or len(parts) != 2 else _structured(parts[1])
     if _RELATION.search(text):
-        return one(text)
+        return value_of(text)
     if any(WORD.search(side) for side in parts[1:-1]):
         return Answer(text)
     first, last = parts[0], parts[-1]
     value = _structured(last)
     if _NAME.fullmatch(first):
         return replace(value, name=_named(first))
-    whole = one(text).latex
-    if value.number is not None and _quantity(first, value.number):
+    whole = value_of(text).latex
+    if value.number is not None and _is_asked(first, value.number):
         return replace(value, equation=whole if _variables(first) else "")
     if _NAME.fullmatch(last) and (other := _structured(first)).number is not None:
         return replace(other, name=_named(last))
@@ -288,7 +288,7 @@ def _named(left: str) -> str:
     return "" if WORD.search(left) else left.replace(" ", "")
 
 
-def _quantity(left: str, value: Number) -> bool:
+def _is_asked(left: str, value: Number) -> bool:
     """Whether the left side of `left = number` may be what was asked for (a+b, 3+4), and is not to be solved (2x)."""
     letters = set(re.findall(r"(?<![\\A-Za-z])[A-Za-z]", re.sub(r"_\{?\w+\}?", "", left)))
     if WORD.search(left):

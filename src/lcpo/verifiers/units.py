@@ -155,8 +155,8 @@ def spoken(words: Sequence[str]) -> tuple[Fraction, int] | None:
     total, current, used = Fraction(0), Fraction(0), 0
     for place, word in enumerate(words):
         part = PART.get(word.removesuffix("s"))
-        one = not used or total + current == 1
-        if part and (one != word.endswith("s")) and (used or words[:1] == ["a"] or part == 2):
+        single = not used or total + current == 1
+        if part and (single != word.endswith("s")) and (used or words[:1] == ["a"] or part == 2):
             return (total + (current or 1)) / part, place + 1
         if word == "and" and used and words[place + 1 : place + 3] in (["a", "half"], ["one", "half"]):
             return total + current + Fraction(1, 2), place + 3

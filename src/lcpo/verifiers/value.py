@@ -1,4 +1,4 @@
-"""One thing: a number or an expression, with the words and units around it."""
+"""One value: a number or an expression, with the words and units around it."""
 
 import re
 from dataclasses import replace
@@ -19,8 +19,8 @@ def quantity(text: str) -> Answer | None:
     """A number with what stands around it, also over several units: 3 hours 20 minutes."""
     if not ('"' in text or "^\\circ" in text or _UNIT_LETTER.search(text)):
         return None
-    found = one(text)
-    return found if found.number is not None else _compound(text)
+    value = value_of(text)
+    return value if value.number is not None else _compound(text)
 
 
 def _compound(text: str) -> Answer | None:
@@ -41,8 +41,8 @@ def _compound(text: str) -> Answer | None:
     return Answer(text, "", Number(total), Unit(kinds.pop(), summed=True))
 
 
-def one(text: str) -> Answer:
-    """One thing: words before it, the thing, its unit."""
+def value_of(text: str) -> Answer:
+    """One value: words before it, the number or expression, its unit."""
     body, unit = text, units.NONE
     while lead := re.match(r'"([^"]*)"(?:[\s:=]|-(?="))*', body):
         word = lead[1].casefold()
@@ -72,9 +72,9 @@ def one(text: str) -> Answer:
 _MONEY = frozenset({"dollar", "euro", "rupee", "yen", "weight", "won", "gbp"})
 
 
-def _joined(one: Unit, other: Unit) -> Unit:
+def _joined(before: Unit, after: Unit) -> Unit:
     """The unit of a number with words on both sides."""
-    return other if other.of or not one.of else replace(one, sides=other.sides)
+    return after if after.of or not before.of else replace(before, sides=after.sides)
 
 
 def _number_words(text: str, body: str) -> Answer:
