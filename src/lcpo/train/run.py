@@ -164,6 +164,8 @@ def _opening(made: Plan) -> Iterator[str]:
     stages = [name for name in ("supervised", "hindsight") if getattr(made.recipe, name) is not None]
     stages += [f"LCPO: {made.steps:,} steps of {group.problems} problems x {group.size} rollouts"] if made.steps else []
     yield f"{', then '.join(stages)}; on {device}, into {made.run}"
+    if made.args.use_vllm and "max" in made.recipe.budget.kinds:
+        yield "TRL gives vLLM one cap for all: rollouts of a maximum run to trl.max_completion_length"
 
 
 def _stages(made: Plan, show: Progress, asked: Callable[[], bool]) -> Path | None:
