@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -85,7 +86,8 @@ def test_past_the_deadline_is_an_outcome_of_its_own_tried_twice_and_never_kept()
 
 
 def test_a_worker_that_dies_is_replaced_and_the_answer_graded_all_the_same() -> None:
-    grade("\\boxed{\\sin a + 3b}", "3b + \\sin a")
+    with ThreadPoolExecutor(4) as threads:  # so that every worker runs
+        list(threads.map(lambda n: grade(f"\\boxed{{\\sin a + {n}b}}", f"{n}b + \\sin a"), range(30, 42)))
     for worker in pool.shared()._workers:
         os.killpg(worker._process.pid, signal.SIGKILL)
     found = grade("\\boxed{\\sin a + 4b}", "4b + \\sin a")

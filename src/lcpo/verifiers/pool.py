@@ -88,6 +88,11 @@ class _Worker:
                 "installed beside lcpo:  python -c 'import math_verify'"
             ) from None
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process.poll() is None
+
     def run(self, job: Job) -> Reply:
         """The reply to a job, late or dead ones as failed; raises _Gone when the worker is lost."""
         self.jobs += 1
@@ -200,8 +205,12 @@ class Pool:
         with self._free:
             while not self._idle and len(self._workers) + self._starting >= self.size:
                 self._free.wait()
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                idle = self._idle.pop()
+                if idle.alive:
+                    return idle
+                self._workers.discard(idle)  # it was ended while nobody looked
+                idle.kill()
             self._starting += 1
         worker = None
         try:
