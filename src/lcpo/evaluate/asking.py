@@ -40,12 +40,7 @@ def ask(
     lcpo.engines.openai.Connection.
     """
     chosen = method(spec or ("prompted" if budget else "unlimited"))
-    if chosen.budgeted and budget is None:
-        raise ConfigError(f"method {chosen.name} needs a budget; give --budget N")
-    if budget is not None and not chosen.budgeted:
-        raise ConfigError(f"method {chosen.name} takes no budget; leave --budget out")
-    if cap is not None and budget is not None and cap < budget:
-        raise ConfigError(f"a cap of {cap} tokens is below the budget of {budget}; raise --cap")
+    _check(chosen, budget, cap)
     source = resolve(model)
     loaded = make_engine(source, engine, **server)
     task, own = TASKS.get(str(source.tables.get("task", {}).get("name"))), source.tables.get("evaluate", {})
@@ -83,6 +78,16 @@ def ask(
         "calls": response.calls,
         "warnings": _warnings(source, world, question),
     }
+
+
+def _check(chosen: Method, budget: int | None, cap: int | None) -> None:
+    """Raises ConfigError where method, budget and cap do not go together."""
+    if chosen.budgeted and budget is None:
+        raise ConfigError(f"method {chosen.name} needs a budget; give --budget N")
+    if budget is not None and not chosen.budgeted:
+        raise ConfigError(f"method {chosen.name} takes no budget; leave --budget out")
+    if cap is not None and budget is not None and cap < budget:
+        raise ConfigError(f"a cap of {cap} tokens is below the budget of {budget}; raise --cap")
 
 
 def _fitting(asked: Ask, chosen: Method) -> Ask:

@@ -240,15 +240,9 @@ def make_app(server: Server) -> FastAPI:
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
+        every = {"object": "model", "created": 0, "owned_by": "lcpo"}
         data = [
-            {
-                "id": name,
-                "object": "model",
-                "created": 0,
-                "owned_by": "lcpo",
-                "effort": dict(server.models[name].effort),
-                **server.backend.describe(name),
-            }
+            {"id": name, **every, "effort": dict(server.models[name].effort), **server.backend.describe(name)}
             for name in server.backend.names
         ]
         return {"object": "list", "data": data}

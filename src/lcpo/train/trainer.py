@@ -111,10 +111,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         )
         self.own_sampler = self._may_sample()
         self._engine: LocalEngine | None = None
-        single = self.accelerator.distributed_type.value == "NO" and self.accelerator.device.type == "cpu"
-        self.shares_prompts = (
-            single and shareable(self.model) and not (self.args.gradient_checkpointing or self.aux_loss_enabled)
-        )
+        self.shares_prompts = self._may_share_prompts()
 
     # ---- budgets into prompts -------------------------------------------------------------------------------------
 
@@ -152,6 +149,10 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         return result
 
     # ---- generation -----------------------------------------------------------------------------------------------
+
+    def _may_share_prompts(self) -> bool:
+        single = self.accelerator.distributed_type.value == "NO" and self.accelerator.device.type == "cpu"
+        return single and shareable(self.model) and not (self.args.gradient_checkpointing or self.aux_loss_enabled)
 
     def _may_sample(self) -> bool:
         args = self.args
