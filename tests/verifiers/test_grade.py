@@ -90,6 +90,7 @@ def test_a_worker_that_dies_is_replaced_and_the_answer_graded_all_the_same() -> 
         list(threads.map(lambda n: grade(f"\\boxed{{\\sin a + {n}b}}", f"{n}b + \\sin a"), range(30, 42)))
     for worker in pool.shared()._workers:
         os.killpg(worker._process.pid, signal.SIGKILL)
+        worker._process.wait(timeout=30)
     found = grade("\\boxed{\\sin a + 4b}", "4b + \\sin a")
     assert (found.correct, found.failed) == (True, False)
 
