@@ -261,6 +261,18 @@ def test_what_goes_wrong_reaches_those_who_wait(engine: LocalEngine) -> None:
     assert engine.generate(requests(1))[0].tokens
 
 
+def test_after_an_interruption_the_next_call_begins_anew(engine: LocalEngine) -> None:
+    def interrupts(ids: Sequence[int], logits: Any) -> Any:
+        raise KeyboardInterrupt
+
+    before = engine.generate(requests(3))
+    alone = LocalEngine(engine.model, engine.tokenizer, rows=8)
+    with pytest.raises(KeyboardInterrupt):
+        alone.generate([replace(request, processors=(interrupts,)) for request in requests(20)])
+    assert not alone.batch.busy
+    assert alone.generate(requests(3)) == before
+
+
 @pytest.mark.slow
 def test_many_short_requests_keep_memory_flat(engine: LocalEngine) -> None:
     def used() -> int:

@@ -62,6 +62,7 @@ def test_rewards_are_the_cores(tokenizer: Any, preset: str) -> None:
     assert logged["length"] == [len(one) for one in made]
     assert logged["truncated"] == [False, False, False, True, False]
     assert logged["no_answer"] == [False, False, False, True, False]
+    assert logged["failed"] == [False] * 5
 
 
 def test_it_survives_pickling(tokenizer: Any) -> None:

@@ -27,7 +27,7 @@ from lcpo.measure.files import read_lines, write_text
 from lcpo.train import metrics as dial
 from lcpo.types import IntArray, Outcomes
 
-MEASURED = ("correct", "length", "budget", "kind", "truncated", "no_answer", "asked", "row")
+MEASURED = ("correct", "length", "budget", "kind", "truncated", "no_answer", "failed", "asked", "row")
 """What the reward manager says of a rollout, in a line of rollouts/ too."""
 
 
@@ -100,8 +100,7 @@ class LcpoVerlTrainer(PPOTrainerSync):  # type: ignore[misc]
         super()._compute_metrics(batch, metrics, timing_raw, *args, **kwargs)
         known = self._fetch(batch)
         rewards = self.setup.objective(self.global_steps)(known.outcomes)
-        asked, no_answer = np.array(known.columns["asked"]), np.array(known.columns["no_answer"])
-        record = dial.describe(known.outcomes, asked, no_answer, rewards, self.edges, self.pool)
+        record = dial.describe(known.outcomes, known.columns, rewards, self.edges, self.pool)
         metrics.update({f"lcpo/{name}": value for name, value in dial.scalars(record).items()})
         metrics["lcpo/incomplete_groups"] = known.incomplete
         self.generated += known.tokens

@@ -77,6 +77,8 @@ class RunningBatch:
 
     def _admit(self) -> None:
         """Lets rows that wait join: all that fit, but beside others not fewer than an eighth of the batch at once."""
+        if self.rows and self.limit - len(self.rows) < min(len(self.waiting), max(1, self.limit // 8)):
+            return  # before all that wait are looked through
         self.waiting = deque(row for row in self.waiting if not row.done)
         if not self.waiting:
             return
@@ -182,13 +184,18 @@ class RunningBatch:
 
     def fail(self, error: Exception) -> None:
         """Ends all rows with an error."""
+        for row in self.clear():
+            if row.on_tokens is not None:
+                row.on_tokens(error, True)
+
+    def clear(self) -> list[Row]:
+        """Ends all rows, and says which there were."""
         rows = [*self.rows, *self.waiting]
         self.rows, self.waiting, self.cache = [], deque(), None
         self.position = np.zeros(0, dtype=np.int64)
         for row in rows:
             row.done = True
-            if row.on_tokens is not None:
-                row.on_tokens(error, True)
+        return rows
 
     # ---- decoding ---------------------------------------------------------------------------------------------------
 

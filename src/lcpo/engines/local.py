@@ -111,8 +111,12 @@ class LocalEngine(Engine):
         if self._worker is None:
             with self._turn, self._evaluating():
                 self.batch.waiting.extend(rows_by_length)
-                while self.batch.busy:
-                    self.batch.step()
+                try:
+                    while self.batch.busy:
+                        self.batch.step()
+                finally:
+                    if self.batch.busy:  # interrupted: the next call begins anew
+                        self.batch.clear()
         else:
             self._wait_for(rows_by_length)
         return [self._generation(row) for row in rows]

@@ -7,7 +7,7 @@ import numpy as np
 
 from lcpo.budgets import BudgetSampler
 from lcpo.measure.adherence import DISTINCT, dial, rank_correlation
-from lcpo.types import BoolArray, FloatArray, IntArray, Outcomes
+from lcpo.types import FloatArray, Outcomes
 
 POOL = 16
 """Most generations whose rollouts are put together for a rank correlation."""
@@ -35,18 +35,19 @@ def outcomes_of(columns: Mapping[str, Sequence[Any]], group: int) -> Outcomes:
 
 def describe(
     outcomes: Outcomes,
-    asked: IntArray,
-    no_answer: BoolArray,
+    columns: Mapping[str, Sequence[Any]],
     rewards: FloatArray,
     bins: Sequence[int],
     pool: list[list[list[int]]],
 ) -> dict[str, Any]:
     """What a step's rollouts show, [P, G] arrays: reward, accuracy, length, and the dial.
 
-    pool: budgets and lengths of the last generations, this one added, and no more of them than the rank correlation
-    needs to see enough distinct budgets.
+    columns: of each rollout the budget asked for, whether it holds no answer, and whether it got no verdict. pool:
+    budgets and lengths of the last generations, this one added, and no more of them than the rank correlation needs to
+    see enough distinct budgets.
     """
-    pool.append([asked.ravel().tolist(), outcomes.length.ravel().tolist()])
+    asked = np.array(columns["asked"], dtype=np.int64)
+    pool.append([asked.tolist(), outcomes.length.ravel().tolist()])
     while len(pool) > POOL or len({n for budgets, _ in pool[1:] for n in budgets if n}) >= DISTINCT:
         del pool[0]
     pooled = np.concatenate([np.array(each) for each in pool], axis=1)
@@ -58,9 +59,10 @@ def describe(
         "length_min": int(outcomes.length.min()),
         "length_max": int(outcomes.length.max()),
         "truncated": float(outcomes.truncated.mean()),
-        "no_answer": float(no_answer.mean()),
+        "no_answer": float(np.mean(columns["no_answer"])),
+        "grade_timeouts": int(np.sum(columns["failed"])),
         "equal_groups": float(np.mean(np.ptp(rewards, axis=1) == 0)),
-        **dial(asked.ravel(), outcomes.length.ravel(), outcomes.correct.ravel(), bins),
+        **dial(asked, outcomes.length.ravel(), outcomes.correct.ravel(), bins),
         "rank_correlation": rank_correlation(pooled[0], pooled[1]),
     }
 

@@ -18,16 +18,17 @@ from lcpo.objectives import Objective, objective
 from lcpo.thinking import OPEN, Marks, Thinking, eos_ids, split_ids
 from lcpo.types import BoolArray, Budget, IntArray, Outcomes
 
-COLUMNS = ("correct", "length", "budget", "kind", "truncated", "no_answer", "tokens")
+COLUMNS = ("correct", "length", "budget", "kind", "truncated", "no_answer", "failed", "tokens")
 """What the reward hands to TRL's `log_extra`, a value per rollout."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Rollouts measured and graded: outcomes [1, B]; which hold no answer at all, [B]; tokens with EOS, [B]."""
+    """Graded rollouts: outcomes [1, B]; which hold no answer, which got no verdict, tokens with EOS, [B] each."""
 
     outcomes: Outcomes
     no_answer: BoolArray
+    failed: BoolArray
     tokens: IntArray
 
     def columns(self) -> dict[str, list[Any]]:
@@ -110,7 +111,12 @@ class LcpoReward:
             kind=np.array([[b.kind for b in budgets]]),
             truncated=np.array([[not p.ended for p in parts]]),
         )
-        return Scored(outcomes, np.array([g.answer is None for g in grades]), np.array([p.response for p in parts]))
+        return Scored(
+            outcomes,
+            no_answer=np.array([g.answer is None for g in grades]),
+            failed=np.array([g.failed for g in grades]),
+            tokens=np.array([p.response for p in parts]),
+        )
 
     def _says(self, ids: Sequence[int]) -> bool:
         return self.filler >= 1 or filler_share(self.tokenizer, ids, self.thinking) <= self.filler

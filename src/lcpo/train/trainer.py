@@ -29,7 +29,7 @@ from lcpo.train.batches import by_length, micro_batches, part_of
 from lcpo.train.data import ask, columns
 from lcpo.train.logprobs import LARGEST, SHARED, WORTH, distinct, logprobs, shareable
 from lcpo.train.reward import COLUMNS, LcpoReward
-from lcpo.types import Budget, FloatArray, IntArray, Outcomes
+from lcpo.types import Budget, FloatArray, Outcomes
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         """lcpo's advantages for TRL's, in the output (this process's slice) and in the log (all)."""
         total = len(self._gathered)
         extra = {name: list(values)[-total:] for name, values in self._logs["extra"].items()}
-        outcomes, asked = metrics.outcomes_of(extra, group), np.array(extra["asked"], dtype=np.int64).reshape(-1, group)
+        outcomes = metrics.outcomes_of(extra, group)
         terms = self._terms(outcomes)
         advantages = self.advantage(terms, outcomes.budget)
         flat = torch.tensor(advantages.ravel(), dtype=torch.float32, device=output["advantages"].device)
@@ -219,7 +219,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         self._logs["advantages"].clear()
         self._logs["advantages"].extend(flat.tolist())
         self.tokens += sum(extra["tokens"])
-        self._note(outcomes, asked, terms.sum(axis=0), extra, advantages)
+        self._note(outcomes, terms.sum(axis=0), extra, advantages)
 
     def _terms(self, outcomes: Outcomes) -> FloatArray:
         """The reward's terms [K, P, G], weighted; every further reward function of the user is a term of its own."""
@@ -229,10 +229,8 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         others = np.nan_to_num(others).T.reshape(len(weights) - 1, *outcomes.length.shape)
         return np.concatenate([own, others])
 
-    def _note(
-        self, o: Outcomes, asked: IntArray, rewards: FloatArray, extra: Mapping[str, list[Any]], advantages: FloatArray
-    ) -> None:
-        self.record = metrics.describe(o, asked, np.array(extra["no_answer"]), rewards, self.edges, self.pool)
+    def _note(self, o: Outcomes, rewards: FloatArray, extra: Mapping[str, list[Any]], advantages: FloatArray) -> None:
+        self.record = metrics.describe(o, extra, rewards, self.edges, self.pool)
         self.record["objective"] = {ramp.key: ramp.at(self._step_now) for ramp in self.options.schedule}
         for name, value in metrics.scalars(self.record).items():
             self._metrics["train"][f"lcpo/{name}"].append(value)
