@@ -58,6 +58,13 @@ def choice(**changes: Any) -> Callable[[dict[str, Any], Answer], Answer]:
     return change
 
 
+def dated(failure: Raw) -> Raw:
+    """The failure with IN_A_MOMENT as the date that it is by now."""
+    status, headers, body = failure
+    date = email.utils.formatdate(time.time() + 3, usegmt=True)
+    return status, {name: date if value == IN_A_MOMENT else value for name, value in headers.items()}, body
+
+
 def said(reason: str, content: str | None, **more: Any) -> Callable[[dict[str, Any], Answer], Answer]:
     """A quirk: another message and finish reason."""
     return lambda body, answer: choice(finish_reason=reason)(body, message(content=content, **more)(body, answer))
@@ -150,8 +157,7 @@ def busy(status: int, *, wait: str = "0.1", body: Any = "busy", times: int = 1, 
     return Case(failures=[(status, {"Retry-After": wait}, body)] * times, calls=1 + times, told=told, **given)
 
 
-def in_a_moment() -> str:
-    return email.utils.formatdate(time.time() + 2, usegmt=True)
+IN_A_MOMENT = "three seconds from now, as a date"
 
 
 CUT = {"truncated": True, "finish_reason": "length"}
@@ -204,7 +210,7 @@ CASES: dict[str, Case] = {
     "overloaded, 529": busy(529, ids="e10"),
     "a rate limit, twice": busy(429, wait="0.6", times=2, ids="e13", seconds=1.2),
     "Retry-After with a fraction": busy(429, wait="1.5", ids="e14", seconds=1.5),
-    "Retry-After as a date": busy(503, wait=in_a_moment(), seconds=0.9),
+    "Retry-After as a date": busy(503, wait=IN_A_MOMENT, seconds=0.5),
     "a gateway's page": busy(502, body="<html>\n<h1>Bad Gateway</h1></html>", ids="e15"),
     "the money is gone": Case(
         failures=[(429, {}, {"error": {"code": "insufficient_quota", "message": "top up"}})], error="HTTP 429: top up"
