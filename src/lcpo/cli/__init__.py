@@ -21,7 +21,7 @@ COMMANDS = {
     "objectives": "List the objectives and presets.",
     "methods": "List the decoding methods.",
     "recipes": "List the shipped recipes.",
-    "models": "List the models by name, build one, or audit one.",
+    "models": "List the models by name; build, audit or export one.",
     "plan": "What a recipe will take: memory, tokens, hours.",
 }
 """Every command with its line in --help; its module is lcpo.cli.<name>_command."""

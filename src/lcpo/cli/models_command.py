@@ -1,6 +1,7 @@
-"""`lcpo models`: the models by name, what makes one, and what one can do before any reinforcement learning."""
+"""`lcpo models`: the models by name; what makes one, says what it can do before any RL, and takes it elsewhere."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -13,7 +14,7 @@ from lcpo.measure.files import write_json
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List the models by name and say which are on this machine; build one, or audit one."""
+    """List the models by name and say which are on this machine; build, audit or export one."""
     if context.invoked_subcommand is not None:
         return
     from lcpo.engines.models import BUILT, SHIPPED, built
@@ -70,3 +71,38 @@ def audit(model: str, out: Path | None, problems: int, seed: int, as_json: bool)
     if out is not None:
         write_json(out, result)
     emit(result, as_json, tiny.table(result))
+
+
+@command.command()
+@click.argument("model")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--base", metavar="MODEL", help="What an adapter belongs to, where it does not say that itself.")
+@click.option("--dtype", metavar="TYPE", help="float32, bfloat16 or float16; default: the model's own.")
+@click.option("--wording", metavar="W", help="The budget sentence; default: the one that the model was trained on.")
+@click.option("--kind", type=click.Choice(["exact", "max"]), help="Where a request names none; default: the model's.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def export(
+    model: str,
+    folder: Path,
+    base: str | None,
+    dtype: str | None,
+    wording: str | None,
+    kind: Literal["exact", "max"] | None,
+    as_json: bool,
+) -> None:
+    """Write MODEL (a name, a run, a folder, an adapter, a hub id) to DIR for transformers and vLLM: adapters merged,
+    and with a chat template that takes thinking_budget.
+    """
+    from lcpo.budgets import TEMPLATES
+    from lcpo.models import export as exporting
+
+    told = exporting.export(model, folder, base=base, dtype=dtype, wording=wording, kind=kind)
+    words = TEMPLATES[told["wording"]]
+    merged = f", {told['merged']} merged" if told["merged"] else ""
+    lines = [
+        f"{told['model']}: {told['parameters']:,} parameters in {told['dtype']}{merged}, into {told['folder']}",
+        f'chat template: thinking_budget=N ends the user\'s last message with "{words.exact.format(n="N")}",',
+        f'  with thinking_budget_kind="max" "{words.max.format(n="N")}"; {told["kind"]} where a request does not say',
+        f"serve it:  {exporting.command(told)}",
+    ]
+    emit(told, as_json, "\n".join(lines))

@@ -38,14 +38,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Writes a folder whole: `write` fills one beside it, which then takes its place."""
+    """Writes a folder whole: `write` fills one beside it, which then takes its place; nothing is left if it fails."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    write(part)
-    if folder.exists():
-        shutil.rmtree(folder)
-    part.rename(folder)
+    try:
+        write(part)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -73,8 +76,8 @@ def read_lines(path: Path) -> list[Any]:
 
 
 @contextlib.contextmanager
-def writing(what: str) -> Iterator[None]:
-    """Turns a failed write below into one line that says what failed and that nothing before it is lost."""
+def writing(what: str, then: str = "make room, then run again with --resume") -> Iterator[None]:
+    """Turns a failed write below into one line: what failed, that nothing before it is lost, and what to do then."""
     safetensors = sys.modules.get("safetensors")
     errors = (OSError, RuntimeError, *([safetensors.SafetensorError] if safetensors else []))
     try:
@@ -83,9 +86,7 @@ def writing(what: str) -> Iterator[None]:
         if not isinstance(error, OSError) and not any(said in str(error) for said in _FAILED_WRITES):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        raise EngineError(
-            f"cannot write {what}: {reason}; what was saved before is whole: make room, then run again with --resume"
-        ) from None
+        raise EngineError(f"cannot write {what}: {reason}; what was saved before is whole: {then}") from None
 
 
 @contextlib.contextmanager
