@@ -9,6 +9,7 @@ import pytest
 
 from lcpo.errors import ConfigError
 from lcpo.objectives import Exact, Max, objective
+from lcpo.tasks import task
 from lcpo.train import LcpoReward
 from lcpo.train.reward import filler_share, opens_thought
 from lcpo.types import Outcomes
@@ -157,6 +158,20 @@ def test_an_answer_behind_too_much_filler_counts_as_wrong(tokenizer: Any) -> Non
     for limit, right in ((1.0, [1.0, 1.0]), (share, [1.0, 1.0]), (0.05, [0.0, 1.0])):
         reward = LcpoReward("correct", tokenizer, verifier="exact", filler=limit)
         assert reward(completion_ids=[said_again, said_once], **columns) == right
+
+
+def test_steps_that_are_worth_nothing_are_counted_and_not_paid_for(tokenizer: Any) -> None:
+    question = {"question": ["Add a48 b17 c93."] * 2}
+    invented = ids(tokenizer, "<think> a48 b65 c58 d63 e69</think>58")
+    plain = ids(tokenizer, "<think> a48 b65 c58</think>58")
+    columns = {name: values[:1] * 2 for name, values in COLUMNS.items()} | question | {"answers": [["58"], ["58"]]}
+    asked = LcpoReward("correct", tokenizer, verifier="exact", task=task("sums"))
+    share = asked.score([invented, plain], columns).useless
+    assert share[0] == pytest.approx(6 / (len(invented) - 1)) and share[1] == 0
+    for limit, right in ((1.0, [1.0, 1.0]), (share[0], [1.0, 1.0]), (0.1, [0.0, 1.0])):
+        reward = LcpoReward("correct", tokenizer, verifier="exact", task=task("sums"), useless=limit)
+        assert reward(completion_ids=[invented, plain], **columns) == right
+    assert LcpoReward("correct", tokenizer, verifier="exact").score([plain, plain], columns).useless == [None, None]
 
 
 @pytest.mark.parametrize("closing", ["</think>", "</think>\n\n", ".</think>\n\n\n"])

@@ -82,7 +82,7 @@ class LcpoRewardManager(RewardManagerBase):  # type: ignore[misc]
         row = {f"budget_{name}": [asked[name]] for name in ("tokens", "kind", "scope")}
         row["answers"] = [[str(answer) for answer in fields["reward_model"]["ground_truth"]]]
         scored = await self.loop.run_in_executor(None, lambda: self.reward.score([ids], row))
-        extra: dict[str, Any] = {name: values[0] for name, values in scored.columns().items()}
+        extra: dict[str, Any] = {name: values[0] for name, values in scored.columns().items() if name != "useless"}
         extra |= {"acc": extra["correct"], "tokens": count, "asked": asked["tokens"]}
         extra["row"] = int(fields["extra_info"]["index"])
         if asked["tokens"]:

@@ -118,6 +118,8 @@ def refuse(recipe: Recipe) -> None:
                 f"{name} works with --engine trl only; run it there first (trl.max_steps=0), then give that run as "
                 "model, and leave the table out"
             )
+    if recipe.task.useless < 1:
+        raise ConfigError("task.useless works with --engine trl only; leave it out, or train with --engine trl")
     scheduler, loss = recipe.trl.get("lr_scheduler_type", "constant"), recipe.trl.get("loss_type", "dapo")
     if scheduler not in ("constant", "cosine"):
         raise ConfigError(f"trl.lr_scheduler_type '{scheduler}' has no counterpart in verl; take constant or cosine")

@@ -10,9 +10,9 @@ from lcpo.engines.base import Engine, user
 from lcpo.evaluate.inert import changes
 from lcpo.evaluate.plan import Place, Settings, row_seed
 from lcpo.evaluate.records import Sample
-from lcpo.measure.filler import filler_tokens, token_texts, tokens_within
-from lcpo.tasks.base import Steps, Task
-from lcpo.thinking import CLOSE, split_ids, split_text
+from lcpo.measure.filler import filler_tokens, token_texts
+from lcpo.tasks.base import Steps, Task, count_steps
+from lcpo.thinking import split_ids
 from lcpo.types import NO_BUDGET, Grade, Problem
 from lcpo.verifiers import Box, grade, grade_many, group_answers
 
@@ -146,10 +146,7 @@ def token_counts(
         parts = split_ids(ids, engine.marks)
         pieces = token_texts(ids[: parts.response - parts.ended], engine.decode, known)
         numbers = [parts.thinking, parts.answer, filler_tokens(pieces, thinking=response.thinking)]
-        text = "".join(pieces)
-        thought, _ = split_text(text, response.thinking)
-        if read is not None and (steps := read(thought)) is not None:
-            start = text.index(CLOSE) - len(thought) if CLOSE in text else len(text) - len(thought)
-            numbers += [steps.right, tokens_within(pieces, [(start + a, start + b) for a, b in steps.useless])]
+        if read is not None and (steps := count_steps(pieces, read, response.thinking)) is not None:
+            numbers += steps
         counts |= {name: (counts[name] or 0) + n for name, n in zip(names, numbers, strict=False)}
     return counts

@@ -51,6 +51,9 @@ class TaskTable(Config):
     """Whether an answer outside of a \\boxed{} counts (prefer), or is no answer (require, as in the paper)."""
     filler: float = Field(default=1.0, ge=0, le=1)
     """Largest share of a response that may be filler (lcpo.measure.filler) where an answer counts as right; 1: any."""
+    useless: float = Field(default=1.0, ge=0, le=1)
+    """Largest share of a response that may be steps which are wrong, said before or invented where an answer counts as
+    right, for tasks that read thoughts (search, sums, pairs, chains); 1: any."""
     exclude: Strings = ()
     """Test sets (task names or files) whose problems are dropped from training, and counted."""
     problems: int | None = Field(default=None, ge=1)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeVar
 
 from lcpo.errors import TaskError
+from lcpo.measure.filler import tokens_within
+from lcpo.thinking import CLOSE, Thinking, split_text
 from lcpo.types import Dropped, Problem
 
 Drawn = TypeVar("Drawn")
@@ -38,6 +40,22 @@ class Steps:
 
     right: int
     useless: Sequence[tuple[int, int]]
+
+
+def count_steps(
+    pieces: Sequence[str], read: Callable[[str], Steps | None], thinking: Thinking = "auto"
+) -> tuple[int, int] | None:
+    """(different right steps, tokens in useless ones) of a response, given as the texts of its tokens.
+
+    read: reads a thought. None where it cannot.
+    """
+    text = "".join(pieces)
+    thought, _ = split_text(text, thinking)
+    steps = read(thought)
+    if steps is None:
+        return None
+    start = text.index(CLOSE) - len(thought) if CLOSE in text else len(text) - len(thought)
+    return steps.right, tokens_within(pieces, [(start + a, start + b) for a, b in steps.useless])
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,8 @@ def encode(tokenizer: Any, prompts: Sequence[Any]) -> list[list[int]]:
 
 
 def rows(problems: Sequence[Problem], template: str, chat: bool) -> Any:
-    """The data set of problems: `prompt` without a budget (messages, or plain text where not chat), `answers`, `id`."""
+    """The data set of problems: `prompt` without a budget (messages, or plain text where not chat), `answers`, `id`,
+    `question`."""
     import datasets
 
     texts = [user_message(problem, template) for problem in problems]
@@ -114,6 +115,7 @@ def rows(problems: Sequence[Problem], template: str, chat: bool) -> Any:
             "prompt": [[{"role": "user", "content": text}] if chat else text for text in texts],
             "answers": [list(problem.golds) for problem in problems],
             "id": [problem.id for problem in problems],
+            "question": [problem.question for problem in problems],
         }
     )
 

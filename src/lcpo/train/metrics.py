@@ -42,7 +42,8 @@ def describe(
 ) -> dict[str, Any]:
     """What a step's rollouts show, [P, G] arrays: reward, accuracy, length, and the dial.
 
-    columns: of each rollout the budget asked for, whether it holds no answer, and whether it got no verdict. pool:
+    columns: of each rollout the budget asked for, whether it holds no answer, whether it got no verdict, and its share
+    of useless steps. pool:
     budgets and lengths of the last generations, this one added, and no more of them than the rank correlation needs to
     see enough distinct budgets.
     """
@@ -61,6 +62,9 @@ def describe(
         "truncated": float(outcomes.truncated.mean()),
         "no_answer": float(np.mean(columns["no_answer"])),
         "grade_timeouts": int(np.sum(columns["failed"])),
+        "useless": float(np.mean(told))
+        if (told := [share for share in columns.get("useless", ()) if share is not None])
+        else None,
         "equal_groups": float(np.mean(np.ptp(rewards, axis=1) == 0)),
         **dial(asked, outcomes.length.ravel(), outcomes.correct.ravel(), bins),
         "rank_correlation": rank_correlation(pooled[0], pooled[1]),

@@ -100,6 +100,7 @@ def summary(line: Mapping[str, Any]) -> str:
     return (
         f"accuracy {number('accuracy', '{:.2f}')}  asked {asked} used {used}  off by {number('mare', '{:.0%}')}  "
         f"dial {number('rank_correlation', '{:.2f}')}  reward {number('reward', '{:.3f}')}"
+        + (f"  useless {line['useless']:.0%}" if line.get("useless") is not None else "")
     )
 
 

@@ -15,26 +15,32 @@ from lcpo import verifiers
 from lcpo.errors import ConfigError
 from lcpo.measure.filler import filler_tokens
 from lcpo.objectives import Objective, objective
+from lcpo.tasks.base import Task, count_steps
 from lcpo.thinking import OPEN, Marks, Thinking, eos_ids, split_ids
-from lcpo.types import BoolArray, Budget, IntArray, Outcomes
+from lcpo.types import BoolArray, Budget, IntArray, Outcomes, Problem
 
-COLUMNS = ("correct", "length", "budget", "kind", "truncated", "no_answer", "failed", "tokens")
+COLUMNS = ("correct", "length", "budget", "kind", "truncated", "no_answer", "failed", "tokens", "useless")
 """What the reward hands to TRL's `log_extra`, a value per rollout."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Graded rollouts: outcomes [1, B]; which hold no answer, which got no verdict, tokens with EOS, [B] each."""
+    """Graded rollouts: outcomes [1, B]; which hold no answer, which got no verdict, tokens with EOS, [B] each.
+
+    useless: the share of each one's tokens in steps that are wrong, said before or invented; None where no world tells.
+    """
 
     outcomes: Outcomes
     no_answer: BoolArray
     failed: BoolArray
     tokens: IntArray
+    useless: list[float | None]
 
     def columns(self) -> dict[str, list[Any]]:
         """The values of each of COLUMNS, [B]."""
         o = self.outcomes
-        return {name: (getattr(o, name)[0] if hasattr(o, name) else getattr(self, name)).tolist() for name in COLUMNS}
+        values = {name: getattr(o, name)[0] if hasattr(o, name) else getattr(self, name) for name in COLUMNS}
+        return {name: list(column) if name == "useless" else column.tolist() for name, column in values.items()}
 
 
 class LcpoReward:
@@ -56,12 +62,16 @@ class LcpoReward:
         thinking: Thinking | None = None,
         box: Literal["prefer", "require"] = "prefer",
         filler: float = 1.0,
+        task: Task | None = None,
+        useless: float = 1.0,
         deadline: float = 5.0,
     ) -> None:
         """objective_: an objective, a preset's name or a table. eos: ids that end a response beside the tokenizer's.
 
         thinking: whether the template opens the thought in the prompt; None finds out from the chat template.
         filler: an answer with a larger share of filler counts as wrong, so that no length can be had by filling.
+        task: a world that reads thoughts; the data set then needs `question`. useless: an answer with a larger share of
+        tokens in steps that are wrong, said before or invented counts as wrong too.
         """
         self.objective = objective_ if isinstance(objective_, Objective) else objective(objective_)
         self.tokenizer = tokenizer
@@ -69,7 +79,7 @@ class LcpoReward:
         self.marks = marks(tokenizer, eos)
         self.thinking: Thinking = opens_thought(tokenizer) if thinking is None else thinking
         self.box = box
-        self.filler = filler
+        self.filler, self.task, self.useless = filler, task, useless
         self.deadline = deadline
 
     def __call__(
@@ -103,9 +113,14 @@ class LcpoReward:
         grades = verifiers.grade_many(
             texts, golds, verifier=self.verifier, deadline=self.deadline, thinking=self.thinking, box=self.box
         )
+        useless = self._useless(bodies, columns)
+        right = [
+            g.correct and self._says(ids) and (share or 0.0) <= self.useless
+            for g, ids, share in zip(grades, bodies, useless, strict=True)
+        ]
         lengths = [p.response if b.scope == "response" else p.thinking for p, b in zip(parts, budgets, strict=True)]
         outcomes = Outcomes(
-            correct=np.array([[float(g.correct and self._says(ids)) for g, ids in zip(grades, bodies, strict=True)]]),
+            correct=np.array([right], dtype=np.float64),
             length=np.array([lengths], dtype=np.int64),
             budget=np.array([[b.tokens or 0 for b in budgets]], dtype=np.int64),
             kind=np.array([[b.kind for b in budgets]]),
@@ -116,10 +131,23 @@ class LcpoReward:
             no_answer=np.array([g.answer is None for g in grades]),
             failed=np.array([g.failed for g in grades]),
             tokens=np.array([p.response for p in parts]),
+            useless=useless,
         )
 
     def _says(self, ids: Sequence[int]) -> bool:
         return self.filler >= 1 or filler_share(self.tokenizer, ids, self.thinking) <= self.filler
+
+    def _useless(self, bodies: Sequence[Sequence[int]], columns: Mapping[str, Any]) -> list[float | None]:
+        """The share of tokens in useless steps of each response, by the task; None where it cannot read thoughts."""
+        if self.task is None or "question" not in columns:
+            return [None] * len(bodies)
+        shares: list[float | None] = []
+        for ids, question in zip(bodies, columns["question"], strict=True):
+            pieces = self.tokenizer.batch_decode([[token] for token in ids])
+            read = partial(self.task.steps, Problem("", question, ()))
+            counts = count_steps(pieces, read, self.thinking)
+            shares.append(None if counts is None else counts[1] / max(1, len(ids)))
+        return shares
 
 
 def filler_share(tokenizer: Any, ids: Sequence[int], thinking: Thinking = "auto") -> float:

@@ -244,6 +244,8 @@ def build(made: Plan, stage: Path | None = None, trainer: Any = None) -> Any:
         bins=recipe.log.bins,
         box=recipe.task.box,
         filler=recipe.task.filler,
+        task=made.task,
+        useless=recipe.task.useless,
     )
     return (trainer or LcpoTrainer)(
         model,

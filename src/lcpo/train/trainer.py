@@ -24,6 +24,7 @@ from lcpo.engines.local import LocalEngine
 from lcpo.errors import ConfigError, EngineError
 from lcpo.objectives import Objective
 from lcpo.recipes.recipe import Ramp, changed, check_budgets, check_kinds
+from lcpo.tasks.base import Task
 from lcpo.train import checkpoint, metrics
 from lcpo.train.batches import by_length, micro_batches, part_of
 from lcpo.train.data import ask, columns
@@ -43,6 +44,8 @@ class Options:
     bins: int = 5
     box: Literal["prefer", "require"] = "prefer"
     filler: float = 1.0
+    task: Task | None = None
+    useless: float = 1.0
 
 
 class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -83,7 +86,10 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         self.budget = budget
         self.advantage = advantage_named(self.options.advantage)
         self.reward = LcpoReward(
-            objective, processing_class, verifier=verifier, box=self.options.box, filler=self.options.filler
+            objective,
+            processing_class,
+            verifier=verifier,
+            **{name: getattr(self.options, name) for name in ("box", "filler", "task", "useless")},
         )
         self.base_objective = self.reward.objective
         check_kinds(self.base_objective, budget)
