@@ -8,7 +8,6 @@ A test makes the tables again and compares, so no figure there can differ from t
 """
 
 import argparse
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -128,21 +127,8 @@ def methods() -> str:
     ))  # fmt: skip
 
 
-def caps() -> str:
-    """What caps on max rows save: simulated at the paper's budgets, measured on the tiny base."""
-    found = json.loads((ROOT / "benchmarks" / "results" / "caps.json").read_text(encoding="utf-8"))
-    lines = [
-        (f"simulated: {row['lengths']}", f"{100 * row['rows_cut']:.0f} %", f"{100 * row['saved']:.0f} %")
-        for row in found["simulated"]
-    ]
-    row = found["measured"]
-    same = "the same rewards" if row["rewards_equal"] else "OTHER REWARDS"
-    about = f"measured: {row['rollouts']:,} rollouts of the tiny base, {same}"
-    return grid(("lengths", "rows cut", "tokens saved"), [*lines, (about, "", f"{100 * row['saved']:.0f} %")])
-
-
 TABLES: dict[str, Callable[[], str]] = {
-    "short": short, "arms": arms, "curve": curve, "checks": checks, "methods": methods, "caps": caps
+    "short": short, "arms": arms, "curve": curve, "checks": checks, "methods": methods
 }  # fmt: skip
 
 

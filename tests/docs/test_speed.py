@@ -1,4 +1,4 @@
-"""The figures of docs/speed.md are those of the committed measurements."""
+"""The figures of docs/speed.md and docs/cluster.md are those of the committed measurements."""
 
 import json
 from pathlib import Path
@@ -23,3 +23,10 @@ def test_the_speed_page_says_what_was_measured() -> None:
         assert f"{even['lcpo']:,.0f}" in page and f"{100 * even['bandwidth_share']:.0f}" in page
     for row in json.loads((ROOT / "benchmarks" / "results" / "supervised-h100.json").read_text(encoding="utf-8")):
         assert f"{row['seconds_per_step']:.2f} s" in page
+
+
+def test_the_cluster_page_says_what_caps_save() -> None:
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    results = json.loads((ROOT / "benchmarks" / "results" / "caps.json").read_text(encoding="utf-8"))
+    saved = [round(100 * row["saved"]) for row in results["simulated"]]
+    assert f"saves {min(saved)}-{max(saved)} % of the" in page and results["measured"]["rewards_equal"]
