@@ -1,121 +1,42 @@
-"""The tiny reasoner's tokenizer, chat template and model configuration: Qwen3 architecture, about 0.4 M parameters."""
+"""Models of the sums world ("Add b48 c17 d93 e25."): three trained ones in fixtures/, and random ones of any size."""
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 from typing import Any
 
-from lcpo.tasks.sums import LABELS
-
-PAD, START, END, THINK, CLOSE = "<|pad|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"
-CONTEXT = 512
-"""Positions that the model is made for, in tokens."""
-
-CHAT_TEMPLATE = (
-    "{%- for message in messages %}"
-    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
-    "{%- endfor %}"
-    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
-)
-"""ChatML; the thought is opened by the model itself."""
-
-
-def _words() -> Iterator[str]:
-    """The wordings that shall be short: every word here becomes one token."""
-    words = ["Add", "Write", "marks", "signs", "Think", "for", "maximum", "tokens"]
-    words += ["user", "assistant", "system", "Wait"]
-    for _ in range(50):
-        yield from words
-        yield from (f"x {word}" for word in words)
-        yield from (f"x {label}" for label in LABELS)
+FIXTURES = Path(__file__).parent / "fixtures"
+BASE, EXACT, MAX = (FIXTURES / f"sums-{name}" for name in ("base", "exact", "max"))
+"""0.4 M parameters each: a base without a dial, what LCPO made of it, and what LCPO made of that for maxima."""
+RECIPE, CONTROL = (str(FIXTURES / f"sums-{name}.toml") for name in ("exact", "control"))
+"""The recipe that made EXACT, and a short one that pays for correctness alone; who uses them gives the model."""
 
 
 def tokenizer() -> Any:
-    """A byte-level BPE tokenizer that loses no text and splits digits; trained on the spot, always the same."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+    """The tokenizer of the three, left-padded; it loses no text and splits digits."""
+    from transformers import AutoTokenizer
 
-    raw = Tokenizer(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    raw.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=1000,
-        min_frequency=2,
-        special_tokens=[PAD, START, END],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    raw.train_from_iterator(_words(), trainer)
-    raw.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in (THINK, CLOSE)])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=raw,
-        eos_token=END,
-        pad_token=PAD,
-        additional_special_tokens=[START],
-        padding_side="left",
-        model_max_length=CONTEXT,
-        clean_up_tokenization_spaces=False,
-    )
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
+    return AutoTokenizer.from_pretrained(BASE)
 
 
-def configuration(*, layers: int = 3, width: int = 96, heads: int = 3, head: int = 32) -> Any:
-    """The Qwen3 configuration of the tiny reasoner; tied embeddings, 96 wide, three layers."""
+def configuration(*, layers: int, width: int, heads: int, head: int = 32) -> Any:
+    """The configuration of the three in another size."""
     from transformers import Qwen3Config
 
-    fast = tokenizer()
-    return Qwen3Config(
-        vocab_size=-(-len(fast) // 16) * 16,
+    return Qwen3Config.from_pretrained(
+        BASE,
         hidden_size=width,
         intermediate_size=3 * width,
         num_hidden_layers=layers,
+        layer_types=["full_attention"] * layers,
         num_attention_heads=heads,
         num_key_value_heads=heads,
         head_dim=head,
-        max_position_embeddings=CONTEXT,
-        tie_word_embeddings=True,
-        eos_token_id=fast.eos_token_id,
-        pad_token_id=fast.pad_token_id,
-        bos_token_id=None,
-        dtype="float32",
     )
 
 
-CARD = """---
-license: apache-2.0
-library_name: transformers
-tags: [lcpo, token-budget]
----
-# The tiny reasoner: a base without a dial
-
-It adds labelled two-digit terms modulo 100 ("Add b48 c17 d93 e25."), thinks at many lengths, and ignores the number in
-"Think for 24 tokens.". docs/tiny.md says how it was made. It shows a mechanism and is no evidence about
-large models. What `lcpo eval` uses where its command line says nothing:
-
-```toml
-[task]
-name = "sums"
-
-[evaluate]
-budgets = [12, 15, 18, 21, 26, 31, 37, 45, 54, 66, 79, 96]
-kind = "exact"
-problems = 500
-samples = 4
-temperature = 1.0
-generation_cap = 192
-```
-"""
-
-
 def save(model: Any, fast: Any, out: Path) -> None:
-    """Writes model, tokenizer, chat template, generation settings and model card as a Hugging Face folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "README.md").write_text(CARD, encoding="utf-8")
-    model.generation_config.eos_token_id = fast.eos_token_id
-    model.generation_config.pad_token_id = fast.pad_token_id
-    model.generation_config.do_sample = True
-    model.generation_config.temperature = 1.0
+    """Writes a model in Hugging Face format, with the base's generation settings and model card."""
     model.save_pretrained(out)
     fast.save_pretrained(out)
+    for name in ("generation_config.json", "README.md"):
+        shutil.copyfile(BASE / name, out / name)

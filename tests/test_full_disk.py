@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from sums_model import BASE, EXACT, RECIPE
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a tmpfs needs root"),
 ]
 
-EVAL = ["eval", "tiny-exact", "--task", "sums", "--budgets", "15,26,45,79", "--kind", "exact", "--problems", "40"]
+EVAL = ["eval", str(EXACT), "--budgets", "15,26,45,79", "--problems", "40"]
 TRAIN = [
-    *("train", "tiny-exact", "trl.max_steps=2", "trl.save_steps=1", "group.problems=2", "hindsight.rounds=1"),
-    *("hindsight.samples=300", "hindsight.steps=3", "schedule=[]"),
+    *("train", RECIPE, f"model={BASE}", "trl.max_steps=2", "trl.save_steps=1", "group.problems=2", "schedule=[]"),
+    *("hindsight.rounds=1", "hindsight.samples=300", "hindsight.steps=3"),
 ]
 
 

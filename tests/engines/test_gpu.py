@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from lcpo.engines.base import Request, user
 from lcpo.engines.local import LocalEngine
-from lcpo.engines.models import SHIPPED
+from sums_model import EXACT, tokenizer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -18,8 +18,8 @@ REQUESTS = [
 
 
 def engine(dtype: torch.dtype, graphs: bool) -> LocalEngine:
-    model = AutoModelForCausalLM.from_pretrained(SHIPPED["tiny-exact"], dtype=dtype).to("cuda").eval()
-    return LocalEngine(model, AutoTokenizer.from_pretrained(SHIPPED["tiny-exact"]), rows=24, graphs=graphs)
+    model = AutoModelForCausalLM.from_pretrained(EXACT, dtype=dtype).to("cuda").eval()
+    return LocalEngine(model, tokenizer(), rows=24, graphs=graphs)
 
 
 @pytest.mark.parametrize("changes", [{}, {"top_p": 0.9}, {"temperature": 0.0}, {"top_k": 5, "min_p": 0.01}])
@@ -32,8 +32,8 @@ def test_graphs_give_what_single_steps_give(changes: dict[str, float]) -> None:
 
 
 def test_a_copy_follows_the_live_weights() -> None:
-    live = AutoModelForCausalLM.from_pretrained(SHIPPED["tiny-exact"], dtype=torch.float32).to("cuda")
-    copied = LocalEngine(live, AutoTokenizer.from_pretrained(SHIPPED["tiny-exact"]))
+    live = AutoModelForCausalLM.from_pretrained(EXACT, dtype=torch.float32).to("cuda")
+    copied = LocalEngine(live, tokenizer())
     assert copied.model is not live
     before = copied.generate(REQUESTS[:8])
     with torch.no_grad():

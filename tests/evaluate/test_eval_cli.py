@@ -16,12 +16,13 @@ from random_model import CARD, write
 
 import lcpo
 from lcpo.cli import cli
-from lcpo.engines.models import ModelSource, resolve
+from lcpo.engines.models import SHIPPED, ModelSource, resolve
 from lcpo.errors import ConfigError, LcpoError, TaskError
 from lcpo.evaluate.plan import Options, identity, make_plan, protocols, run_names
 from lcpo.evaluate.records import read_samples
 from lcpo.measure.files import LARGE
 from lcpo.tasks import TASKS
+from sums_model import BASE, EXACT, MAX
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "test"
 
@@ -121,8 +122,8 @@ def test_what_models_may_be(tmp_path: Path) -> None:
     assert resolve("http://localhost:8000/v1#m").name == "m"
     assert resolve("https://localhost:8000/v1").name == "localhost:8000"
     assert resolve("Qwen/Qwen3-0.6B").kind == "hub"
-    with pytest.raises(ConfigError, match=r"unknown model 'tiny-exakt'.*Did you mean 'tiny-exact'"):
-        resolve("tiny-exakt")
+    with pytest.raises(ConfigError, match=r"unknown model 'tinny'.*Did you mean 'tiny'"):
+        resolve("tinny")
     with pytest.raises(ConfigError, match=r"neither recipe.toml"):
         resolve(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
@@ -328,9 +329,9 @@ def test_ask_shows_what_was_sent_and_warns_of_what_a_world_does_not_know(model: 
 
 def test_ask_takes_the_kind_that_the_model_was_trained_for() -> None:
     asked = ("Add b12 c30.", "--budget", 24, "--json")
-    assert json.loads(run("ask", "tiny-max", *asked).stdout)["kind"] == "max"
-    assert json.loads(run("ask", "tiny-max", *asked, "--kind", "exact").stdout)["kind"] == "exact"
-    assert json.loads(run("ask", "tiny-exact", *asked).stdout)["kind"] == "exact"
+    assert json.loads(run("ask", MAX, *asked).stdout)["kind"] == "max"
+    assert json.loads(run("ask", MAX, *asked, "--kind", "exact").stdout)["kind"] == "exact"
+    assert json.loads(run("ask", EXACT, *asked).stdout)["kind"] == "exact"
 
 
 def test_methods_are_listed() -> None:
@@ -340,8 +341,14 @@ def test_methods_are_listed() -> None:
     assert json.loads(run("methods", "--json").stdout)["majority"]["options"] == {"votes": 4, "of": "prompted"}
 
 
-def test_shipped_models_share_a_task_and_need_not_be_told(tmp_path: Path) -> None:
+def test_shipped_models_say_what_they_were_made_for() -> None:
+    for name in SHIPPED:
+        source = resolve(name)
+        assert source.kind == "shipped" and source.tables["task"]["name"] in TASKS
+
+
+def test_models_that_share_a_task_need_not_be_told(tmp_path: Path) -> None:
     given = ["--methods", "unlimited", "--problems", "2", "--samples", "1", "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(cli, ["eval", "tiny", "tiny-exact", "tiny-max", *given])
+    result = run("eval", BASE, EXACT, MAX, *given)
     assert result.exit_code == 0, result.output
     assert {row["task"] for row in results(tmp_path / "out")["rows"]} == {"sums"}

@@ -1,4 +1,4 @@
-"""Inert thought: on engines of which one knows what their answers follow from, and on the shipped model."""
+"""Inert thought: on engines of which one knows what their answers follow from, and on a trained model."""
 
 import json
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from lcpo.measure.statistics import binomial_interval, binomial_upper
 from lcpo.tasks import task
 from lcpo.tasks.sums import parse, read_thought
 from lcpo.types import Problem
+from sums_model import EXACT
 
 MANY = [Problem(f"p{i:03d}", f"Which is {i}?", (f"w{i}",), instruction="", size=str(i % 2)) for i in range(120)]
 MODEL = EvaluatedModel("m", "m", "nowhere", "sha256:0", "exact", "l1", (8, 16), None, ("prompted", "direct"))
@@ -150,12 +151,10 @@ def test_steps_of_a_search() -> None:
 
 
 @pytest.mark.slow
-def test_the_first_tiny_exact_thinks_on_without_effect() -> None:
+def test_a_trained_model_thinks_on_without_effect() -> None:
     """Of 4-term sums at 96 tokens, another problem's second half of the thought changes next to no answer."""
-    plan = make_plan(
-        Options(("tiny-exact",), task="sums", budgets=(24, 96), problems=150, samples=1, inert=150, cap=200)
-    )
-    engine = LocalEngine.load(plan.sources["tiny-exact"].path)
+    plan = make_plan(Options((str(EXACT),), budgets=(24, 96), problems=150, samples=1, inert=150, cap=200))
+    engine = LocalEngine.load(str(EXACT))
     samples = [
         sample
         for batch in batches(plan.settings)

@@ -1,4 +1,4 @@
-"""A real `lcpo serve` on a free port, in a thread, and tiny-exact behind it."""
+"""A real `lcpo serve` on a free port, in a thread, and a model with a dial behind it."""
 
 import threading
 import time
@@ -16,6 +16,7 @@ from lcpo.serve.app import Server, make_app
 from lcpo.serve.local import LocalBackend
 from lcpo.serve.plan import Served
 from lcpo.serve.run import listen, local_backend
+from sums_model import EXACT
 
 QUESTION = [{"role": "user", "content": "Add b48 c17 d93 e25."}]
 """Its answer is 83."""
@@ -41,14 +42,14 @@ def serving(app: FastAPI) -> Iterator[str]:
 
 @cache
 def tiny() -> LocalBackend:
-    """tiny-exact, loaded once."""
-    return local_backend("tiny-exact")
+    """The sums world's model with a dial, loaded once."""
+    return local_backend(str(EXACT))
 
 
 @contextmanager
 def serving_tiny(**options: Any) -> Iterator[str]:
-    """A server of tiny-exact."""
-    with serving(make_app(Server(tiny(), {"tiny-exact": tiny().served}, **options))) as url:
+    """A server of it."""
+    with serving(make_app(Server(tiny(), {EXACT.name: tiny().served}, **options))) as url:
         yield url
 
 

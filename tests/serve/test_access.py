@@ -23,6 +23,7 @@ from lcpo.serve.ledger import Key, Ledger, read_keys
 from lcpo.serve.local import LocalBackend
 from lcpo.serve.plan import Served
 from lcpo.serve.run import Options, serve
+from sums_model import EXACT
 
 CHAT = {"messages": [{"role": "user", "content": "?"}]}
 
@@ -118,7 +119,7 @@ def test_a_full_queue_and_a_deadline() -> None:
 
 def test_other_addresses_need_a_key_and_keys_do_not_stand_in_command_lines(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can be reached by others"):
-        serve("tiny-exact", Options(host="0.0.0.0"))
+        serve(str(EXACT), Options(host="0.0.0.0"))
     (tmp_path / "key").write_text("abc\n")
     assert read_secret(f"@{tmp_path / 'key'}", "--api-key", {}) == "abc"
     assert read_secret("env:KEY", "--api-key", {"KEY": "xyz"}) == "xyz"

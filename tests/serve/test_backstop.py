@@ -14,6 +14,7 @@ from lcpo.serve.backstop import Backstop, Splitter
 from lcpo.serve.calls import Asked, Call, Mode, Outcome, Piece
 from lcpo.thinking import split_ids
 from lcpo.types import Scope
+from sums_model import EXACT
 
 
 def respond(engine: Engine, request: Request, wall: int | None, opened: bool = False) -> tuple[list[Piece], Outcome]:
@@ -146,7 +147,7 @@ def test_tiny_keeps_every_budget(mode: Mode, scope: Scope) -> None:
     assert marks is not None
 
     async def ask(budget: int) -> tuple[list[Piece], Outcome]:
-        call = Call("tiny-exact", Asked(budget, "lcpo.budget", scope, mode), budget, tuple(QUESTION))
+        call = Call(EXACT.name, Asked(budget, "lcpo.budget", scope, mode), budget, tuple(QUESTION))
         *pieces, outcome = [item async for item in tiny().run(call, tiny().plan(call))]
         assert isinstance(outcome, Outcome)
         return [piece for piece in pieces if isinstance(piece, Piece)], outcome

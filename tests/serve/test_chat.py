@@ -8,6 +8,7 @@ import pytest
 from served import QUESTION, serving_script, serving_tiny
 
 from lcpo.engines.base import Request
+from sums_model import EXACT
 
 
 def thinker(request: Request) -> str:
@@ -18,7 +19,7 @@ def test_a_budget_is_asked_kept_and_reported() -> None:
     with serving_tiny() as url:
         client = openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
         raw = client.chat.completions.with_raw_response.create(
-            model="tiny-exact", messages=QUESTION, extra_body={"thinking_token_budget": 20}, seed=1
+            model=EXACT.name, messages=QUESTION, extra_body={"thinking_token_budget": 20}, seed=1
         )
         answer = raw.parse()
     message = answer.choices[0].message
@@ -35,7 +36,7 @@ def test_a_budget_is_asked_kept_and_reported() -> None:
 def test_a_stream_says_what_the_document_says() -> None:
     with serving_tiny() as url:
         client = openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
-        given = {"model": "tiny-exact", "messages": QUESTION, "extra_body": {"thinking_budget": 9}, "seed": 3}
+        given = {"model": EXACT.name, "messages": QUESTION, "extra_body": {"thinking_budget": 9}, "seed": 3}
         whole = client.chat.completions.create(**given)
         chunks = list(client.chat.completions.create(**given, stream=True, stream_options={"include_usage": True}))
     assert chunks[-1].usage == whole.usage and chunks[-1].model_extra["lcpo"] == whole.model_extra["lcpo"]
@@ -114,4 +115,4 @@ def test_models_and_health() -> None:
     with serving_tiny() as url:
         (model,) = httpx.get(url + "/v1/models").json()["data"]
         assert httpx.get(url + "/health").json() == {"status": "ok"}
-    assert (model["id"], model["enforced"], model["max_model_len"]) == ("tiny-exact", "engine", 512)
+    assert (model["id"], model["enforced"], model["max_model_len"]) == (EXACT.name, "engine", 512)

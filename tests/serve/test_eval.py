@@ -8,6 +8,7 @@ from served import serving_tiny
 
 from lcpo.cli import cli
 from lcpo.evaluate.records import Sample, read_samples
+from sums_model import EXACT
 
 
 @pytest.mark.slow
@@ -22,8 +23,8 @@ def test_an_evaluation_through_the_server_is_the_same(tmp_path: Path) -> None:
         return sorted(read_samples(out), key=lambda sample: (sample.budget, sample.problem, sample.sample))
 
     with serving_tiny() as url:
-        served = evaluate(url + "/v1#tiny-exact", "--task", "sums")
-    direct = evaluate("tiny-exact")
+        served = evaluate(f"{url}/v1#{EXACT.name}", "--task", "sums")
+    direct = evaluate(str(EXACT))
     assert len(served) == len(direct) == 36
     for a, b in zip(served, direct, strict=True):
         for field in ("problem", "sample", "budget", "text", "tokens", "thinking_tokens", "correct", "finish_reason"):

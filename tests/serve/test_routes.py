@@ -7,6 +7,7 @@ import pytest
 from served import QUESTION, serving_script, serving_tiny
 
 from lcpo.engines.base import Request
+from sums_model import EXACT
 
 
 def thinker(request: Request) -> str:
@@ -106,7 +107,8 @@ def test_metrics_count_what_was_asked_and_used() -> None:
         used = httpx.post(url + "/v1/chat/completions", json=body).json()["usage"]
         text = httpx.get(url + "/metrics").text
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
-    assert float(lines['lcpo_budget_tokens_total{model="tiny-exact"}']) == 30
-    assert float(lines['lcpo_completion_tokens_total{model="tiny-exact"}']) == used["completion_tokens"]
-    assert float(lines['lcpo_budget_violations_total{model="tiny-exact"}']) == 0
+    label = f'_total{{model="{EXACT.name}"}}'
+    assert float(lines["lcpo_budget_tokens" + label]) == 30
+    assert float(lines["lcpo_completion_tokens" + label]) == used["completion_tokens"]
+    assert float(lines["lcpo_budget_violations" + label]) == 0
     assert float(lines["lcpo_running"]) == 0

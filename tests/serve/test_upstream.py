@@ -19,6 +19,7 @@ from lcpo.serve.app import Server, make_app
 from lcpo.serve.kinds import KINDS, detect
 from lcpo.serve.plan import Served
 from lcpo.serve.upstream import UpstreamBackend
+from sums_model import EXACT
 
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "?"}]}
 
@@ -240,7 +241,7 @@ def test_what_is_no_upstream() -> None:
 def test_in_front_of_ourselves() -> None:
     with serving_tiny() as up:
         found = asyncio.run(detect(up + "/v1", None))
-        backend = UpstreamBackend(found, {"tiny-exact": Served("tiny-exact")})
+        backend = UpstreamBackend(found, {EXACT.name: Served(EXACT.name)})
         with serving(make_app(Server(backend, backend.served))) as url:
             body = {
                 "messages": [{"role": "user", "content": "Add b48 c17 d93 e25."}],

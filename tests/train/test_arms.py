@@ -13,14 +13,39 @@ from lcpo.recipes.recipe import Recipe
 from lcpo.train.run import build, plan
 
 Make = Callable[..., Recipe]
+NAMES = sorted(path.stem for path in ARMS.glob("*.toml"))
 
 
-@pytest.mark.parametrize("path", sorted(ARMS.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_arm_is_a_recipe(path: Path) -> None:
-    name, recipe, study = read_arm(path.stem, ("seed=3",))
-    assert (name, recipe.seed) == (path.stem, 3)
+@pytest.mark.parametrize("arm", NAMES)
+def test_every_arm_is_a_recipe(arm: str) -> None:
+    name, recipe, study = read_arm(arm, ("seed=3",))
+    assert (name, recipe.seed) == (arm, 3)
     assert recipe.about
-    assert bool(study) == (path.stem in ("tiny-shuffled", "tiny-filler"))
+    assert bool(study) == (arm in ("tiny-shuffled", "tiny-filler"))
+
+
+@pytest.mark.parametrize("arm", NAMES)
+def test_arms_share_law_and_held_out_budgets(arm: str) -> None:
+    recipe, shared = read_arm(arm)[1], read_arm("tiny-exact-450")[1].budget.law
+    law, budgets = recipe.budget.law, recipe.evaluate.budgets
+    if arm != "tiny-l1":  # its alpha is stated for a range of its own
+        assert (law.low, law.high) == (shared.low, shared.high)  # type: ignore[union-attr]
+    assert law.low <= min(budgets) < max(budgets) <= law.high  # type: ignore[union-attr]
+    assert sum(not recipe.budget.seen(tokens) for tokens in budgets) * 2 >= len(budgets)
+    assert recipe.evaluate.generation_cap >= 2 * max(budgets)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("arm", ["tiny-l1", "tiny-absolute"])
+def test_absolute_arms_keep_the_scaled_alpha(arm: str) -> None:
+    recipe = read_arm(arm)[1]
+    law = recipe.budget.law
+    assert recipe.objective.alpha * (law.high - law.low) == pytest.approx(1.17, rel=1e-4)  # type: ignore[attr-defined, union-attr]
+
+
+def test_paper_arm_has_the_papers_group() -> None:
+    recipe = read_arm("tiny-l1")[1]
+    assert (recipe.group.size, recipe.group.updates, recipe.budget.per_group) == (16, 2, 1)
+    assert recipe.hindsight is None
 
 
 def test_shuffled_budgets_are_independent_of_the_prompts(recipe: Make, tmp_path: Path) -> None:

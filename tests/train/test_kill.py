@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from arms import ARMS
 from lcpo.train.checkpoint import MARKER
+from sums_model import CONTROL
 
-CONTROL = str(ARMS / "tiny-control.toml")
 STEPS = 120
 KILLS = 10
 

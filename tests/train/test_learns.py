@@ -7,22 +7,20 @@ from typing import Any
 import pytest
 import torch
 
-from arms import ARMS, trainer_of
+from arms import trainer_of
 from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.tasks import task
 from lcpo.train.data import user_message
 from lcpo.train.run import train
 from lcpo.train.supervised import Row, step
+from sums_model import CONTROL, configuration, save, tokenizer
 
-CONTROL = str(ARMS / "tiny-control.toml")
 BUDGETS = (8, 12, 17, 24)
 
 
 def marks_model(out: Path, obeys: float) -> Path:
     """Opens a thought, writes 0 to 22 marks, closes, guesses; in `obeys` of its rows as many marks as was asked."""
     from transformers import Qwen3ForCausalLM
-
-    from sums_model import configuration, save, tokenizer
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

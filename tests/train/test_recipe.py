@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tomli_w
@@ -11,18 +10,7 @@ import tomli_w
 from lcpo import recipes
 from lcpo.errors import ConfigError
 from lcpo.recipes.recipe import Ramp, Recipe, changed, parse_recipe, read_recipe, unknown_keys
-
-ARMS = sorted((Path(__file__).resolve().parents[2] / "study" / "arms").glob("*.toml"))
-
-
-def arm_tables(name: str) -> dict[str, Any]:
-    """The tables of an arm of the study."""
-    return recipes.tables(str(next(path for path in ARMS if path.stem == name)))[1]
-
-
-def arm(name: str) -> Recipe:
-    """An arm of the study without what only its script reads."""
-    return parse_recipe({key: value for key, value in arm_tables(name).items() if key != "study"}, name)
+from sums_model import CONTROL, RECIPE
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -33,36 +21,17 @@ def test_shipped_recipe_loads_and_survives_toml(name: str) -> None:
     assert parse_recipe(tomllib.loads(recipe.toml()), name) == recipe
 
 
-@pytest.mark.parametrize("name", ["tiny-exact", "tiny-max", *(path.stem for path in ARMS)])
-def test_tiny_recipes_share_law_and_held_out_budgets(name: str) -> None:
-    recipe = arm(name) if any(path.stem == name for path in ARMS) else read_recipe(name)[1]
-    shared = read_recipe("tiny-exact")[1] if name in ("tiny-exact", "tiny-max") else arm("tiny-exact-450")
-    law, shared = recipe.budget.law, shared.budget.law
-    if name != "tiny-l1":  # its alpha is stated for a range of its own
-        assert (law.low, law.high) == (shared.low, shared.high)  # type: ignore[union-attr]
-    assert law.low <= min(recipe.evaluate.budgets) < max(recipe.evaluate.budgets) <= law.high  # type: ignore[union-attr]
-    unseen = [tokens for tokens in recipe.evaluate.budgets if not recipe.budget.seen(tokens)]
-    assert len(unseen) * 2 >= len(recipe.evaluate.budgets)
-    assert recipe.evaluate.generation_cap >= 2 * max(recipe.evaluate.budgets)  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("name", ["tiny-l1", "tiny-absolute"])
-def test_absolute_arms_keep_the_scaled_alpha(name: str) -> None:
-    recipe = arm(name)
-    law = recipe.budget.law
-    assert recipe.objective.alpha * (law.high - law.low) == pytest.approx(1.17, rel=1e-4)  # type: ignore[attr-defined, union-attr]
-
-
-def test_paper_arm_has_the_papers_group() -> None:
-    recipe = arm("tiny-l1")
-    assert (recipe.group.size, recipe.group.updates, recipe.budget.per_group) == (16, 2, 1)
-    assert recipe.hindsight is None
+@pytest.mark.parametrize("name", [RECIPE, "tiny-exact", "tiny-max"], ids=lambda name: Path(name).stem)
+def test_most_evaluated_budgets_are_never_drawn(name: str) -> None:
+    recipe = read_recipe(name)[1]
+    budgets, law = recipe.evaluate.budgets, recipe.budget.law
+    assert law.low <= min(budgets) < max(budgets) <= law.high  # type: ignore[union-attr]
+    assert sum(not recipe.budget.seen(tokens) for tokens in budgets) * 2 >= len(budgets)
+    assert recipe.evaluate.generation_cap >= 2 * max(budgets)  # type: ignore[operator]
 
 
 def test_overrides_are_toml_values() -> None:
-    _, recipe = read_recipe(
-        "tiny-exact", ["objective.sharpness=3.5", "budget.law.high=48", "model=abc", "trl.max_steps=5"]
-    )
+    _, recipe = read_recipe(RECIPE, ["objective.sharpness=3.5", "budget.law.high=48", "model=abc", "trl.max_steps=5"])
     assert recipe.objective.sharpness == 3.5  # type: ignore[attr-defined]
     assert recipe.budget.law.high == 48  # type: ignore[union-attr]
     assert recipe.model == "abc"
@@ -70,17 +39,16 @@ def test_overrides_are_toml_values() -> None:
 
 
 def test_extends_states_only_what_differs() -> None:
-    base, other = arm_tables("tiny-exact-450"), arm_tables("tiny-one-budget")
-    assert other.pop("about") != base.pop("about")
-    assert other["budget"].pop("per_group") == 1
-    assert base["budget"].pop("per_group") == 4
-    assert other == base
-    assert other["trl"]["max_steps"] == 450 < recipes.tables("tiny-exact")[1]["trl"]["max_steps"]
+    base, other = recipes.tables(RECIPE)[1], recipes.tables(CONTROL)[1]
+    assert (other.pop("objective"), base.pop("objective")["name"]) == ({"name": "correct"}, "gated")
+    assert other["trl"].pop("max_steps") == 450 < base["trl"].pop("max_steps")
+    assert other["budget"].pop("law") == base["budget"].pop("law") | {"low": 8}
+    assert other["budget"] == base["budget"] and other["group"] == base["group"]
 
 
 def test_without_leaves_out_tables_and_keys() -> None:
-    left = recipes.extended({"extends": "tiny-exact", "without": ["schedule", "trl.lr_scheduler_kwargs"]})
-    whole = recipes.tables("tiny-exact")[1]
+    left = recipes.extended({"extends": RECIPE, "without": ["schedule", "trl.lr_scheduler_kwargs"]})
+    whole = recipes.tables(RECIPE)[1]
     assert whole.pop("schedule")
     assert whole["trl"].pop("lr_scheduler_kwargs")
     assert left == whole
@@ -89,7 +57,7 @@ def test_without_leaves_out_tables_and_keys() -> None:
 @pytest.mark.parametrize("name", ["schedules", "trl.lr_scheduler_kwarg", "model.name", "no.such.key"])
 def test_without_refuses_what_is_not_there(name: str) -> None:
     with pytest.raises(ConfigError, match=f"'{name}'"):
-        recipes.extended({"extends": "tiny-exact", "without": [name]})
+        recipes.extended({"extends": RECIPE, "without": [name]})
 
 
 def test_a_preset_takes_changes() -> None:
@@ -102,26 +70,26 @@ def test_a_preset_takes_changes() -> None:
     ("given", "overrides", "says"),
     [
         ("tiny-exat", [], "Did you mean 'tiny-exact'"),
-        ("tiny-exact", ["objective.sharpnes=3"], "Did you mean 'objective.sharpness'"),
-        ("tiny-exact", ["budget.law.hihg=9"], "unknown key 'budget.law.hihg'. Did you mean 'budget.law.high'"),
-        ("tiny-exact", ["schedule=[{key='floor', frist=1.0, last=2.0, end=3}]"], "Did you mean 'schedule.0.first'"),
-        ("tiny-exact", ["hindsight.sample=3"], "Did you mean 'hindsight.samples'"),
-        ("tiny-exact", ["supervised={}"], "supervised.data must be given"),
+        (RECIPE, ["objective.sharpnes=3"], "Did you mean 'objective.sharpness'"),
+        (RECIPE, ["budget.law.hihg=9"], "unknown key 'budget.law.hihg'. Did you mean 'budget.law.high'"),
+        (RECIPE, ["schedule=[{key='floor', frist=1.0, last=2.0, end=3}]"], "Did you mean 'schedule.0.first'"),
+        (RECIPE, ["hindsight.sample=3"], "Did you mean 'hindsight.samples'"),
+        (RECIPE, ["supervised={}"], "supervised.data must be given"),
         ("math-smoke", ["budget={}", "group.size=x"], "budget.law must be given; group.size"),
-        ("tiny-exact", ["objective.name=gatd"], "Did you mean 'gated'"),
-        ("tiny-exact", ["advantage=per_budgets"], "Did you mean 'per_budget'"),
-        ("tiny-exact", ["group.sise=8"], "Did you mean 'group.size'"),
-        ("tiny-exact", ["bugdet.per_group=2"], "Did you mean 'budget'"),
-        ("tiny-exact", ["budget.template=l2"], "Did you mean 'l1'"),
-        ("tiny-exact", ["group.size=6"], "does not hold budget.per_group 4"),
-        ("tiny-exact", ["budget.per_group=16"], "needs two rollouts of each budget"),
-        ("tiny-exact", ["budget.kinds={exact=0.5, max=0.5}"], "take another objective: max, mixed, ceiling, correct"),
-        ("tiny-exact", ["objective.name=ceiling", "objective.floor=0.1"], "has a rule for max only"),
-        ("tiny-exact", ["budget.kinds={none=1.0}"], "[hindsight] teaches budgets"),
-        ("tiny-exact", ["lora={r=4}"], "take 'adamw'"),
-        ("tiny-exact", ["task.data=x.json"], "one of the two"),
-        ("tiny-exact", ["objective.preset=l1_exat"], "Did you mean 'l1_exact'"),
-        ("tiny-exact", ["trl"], "not key=value"),
+        (RECIPE, ["objective.name=gatd"], "Did you mean 'gated'"),
+        (RECIPE, ["advantage=per_budgets"], "Did you mean 'per_budget'"),
+        (RECIPE, ["group.sise=8"], "Did you mean 'group.size'"),
+        (RECIPE, ["bugdet.per_group=2"], "Did you mean 'budget'"),
+        (RECIPE, ["budget.template=l2"], "Did you mean 'l1'"),
+        (RECIPE, ["group.size=6"], "does not hold budget.per_group 4"),
+        (RECIPE, ["budget.per_group=16"], "needs two rollouts of each budget"),
+        (RECIPE, ["budget.kinds={exact=0.5, max=0.5}"], "take another objective: max, mixed, ceiling, correct"),
+        (RECIPE, ["objective.name=ceiling", "objective.floor=0.1"], "has a rule for max only"),
+        (RECIPE, ["budget.kinds={none=1.0}"], "[hindsight] teaches budgets"),
+        (RECIPE, ["lora={r=4}"], "take 'adamw'"),
+        (RECIPE, ["task.data=x.json"], "one of the two"),
+        (RECIPE, ["objective.preset=l1_exat"], "Did you mean 'l1_exact'"),
+        (RECIPE, ["trl"], "not key=value"),
         ("no/such/file.toml", [], "cannot read"),
     ],
 )
@@ -175,7 +143,7 @@ def test_a_recipe_extends_a_file_beside_it(tmp_path: Path) -> None:
 
 
 def test_keys_of_earlier_versions_are_named_and_ignored() -> None:
-    table = tomllib.loads(read_recipe("tiny-exact")[1].toml())
+    table = tomllib.loads(read_recipe(RECIPE)[1].toml())
     assert unknown_keys(table) == []
     table["budget"]["shuffled"] = False
     assert unknown_keys(table | {"answer_tokens": 8, "controller": {}}) == [

@@ -12,7 +12,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from arms import ARMS
 from lcpo.cli import cli
 from lcpo.errors import ConfigError, EngineError, LcpoError
 from lcpo.measure import files
@@ -20,9 +19,9 @@ from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.train import checkpoint
 from lcpo.train.data import load
 from lcpo.train.run import plan, train
+from sums_model import CONTROL, RECIPE
 
 Make = Callable[..., Recipe]
-CONTROL = str(ARMS / "tiny-control.toml")
 
 
 def lines(run: Path) -> list[dict[str, Any]]:
@@ -47,7 +46,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
 
 
 def recipe_of(small_model: Path, *overrides: str) -> Recipe:
-    """tiny-exact, shortened to 4 steps of 4 x 4 rollouts of the small model."""
+    """The sums world's recipe, shortened to 4 steps of 4 x 4 rollouts of the small model."""
     short = (
         f"model={small_model}", "trl.max_steps=4", "trl.save_steps=2", "trl.max_completion_length=24",
         "budget.law.low=4", "budget.kinds={exact=1.0}",
@@ -55,7 +54,7 @@ def recipe_of(small_model: Path, *overrides: str) -> Recipe:
         "task.problems=40", "log.rollouts_every=2", "log.rollouts=8", "trl.learning_rate=1e-3", "log.dial_after=2",
         "hindsight.optimizer=adamw",
     )  # fmt: skip
-    _, made = read_recipe("tiny-exact", [*short, *overrides])
+    _, made = read_recipe(RECIPE, [*short, *overrides])
     return made.model_copy(update={"hindsight": None})
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from arms import ARMS
+from sums_model import CONTROL
 
 SCRIPT = """
 import json, sys
@@ -43,7 +43,7 @@ def run(small_model: Path, tmp_path: Path, processes: int) -> Path:
     if processes > 1:
         launch += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    given = [str(small_model), str(out), str(ARMS / "tiny-control.toml")]
+    given = [str(small_model), str(out), CONTROL]
     done = subprocess.run([*launch, str(script), *given], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return out
