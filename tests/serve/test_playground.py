@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from served import serving_script, serving_tiny
+from served import QUESTION, serving_script, serving_tiny
 
 from lcpo.engines.base import Request
 from report.browser import Browser, browser, needs_chromium
@@ -34,6 +34,7 @@ DONE = "return !document.querySelector('#ask').disabled && document.querySelecto
 def test_one_question_at_two_budgets(width: int) -> None:
     with serving_tiny() as url, browser(width, 800) as page:
         visit(page, url)
+        page.run(f"document.querySelector('#question').value = '{QUESTION[0]['content']}'")
         page.run("document.querySelector('#ask').click()")
         wait(page, DONE)
         shown = page.run(

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from served import serving, serving_tiny
+from served import QUESTION, serving, serving_tiny
 from upstreams import ANSWER, THOUGHT, Double, in_front_of
 
 from lcpo.errors import ConfigError, EngineError
@@ -244,7 +244,7 @@ def test_in_front_of_ourselves() -> None:
         backend = UpstreamBackend(found, {EXACT.name: Served(EXACT.name)})
         with serving(make_app(Server(backend, backend.served))) as url:
             body = {
-                "messages": [{"role": "user", "content": "Add b48 c17 d93 e25."}],
+                "messages": QUESTION,
                 "thinking_token_budget": 20,
                 "seed": 1,
             }
