@@ -74,10 +74,10 @@ def test_a_gold_that_can_be_read_is_fine(gold: Any) -> None:
 def test_past_the_deadline_is_an_outcome_of_its_own_tried_twice_and_never_kept() -> None:
     grade("\\boxed{\\sin a + 2b}", "2b + \\sin a")  # starts a worker
     kept = lcpo.verifiers._kept.cache_info().currsize
-    done = sum(worker.jobs for worker in pool.shared()._workers)
+    done = sum(worker.jobs for worker in pool.shared().workers)
     late = grade(f"\\boxed{{{TOWER}}}", "5", deadline=0.2)
     assert (late.correct, late.failed, late.reason) == (False, True, "past the deadline of 0.2 s")
-    assert sum(worker.jobs for worker in pool.shared()._workers) == done + 2
+    assert sum(worker.jobs for worker in pool.shared().workers) == done + 2
     assert lcpo.verifiers._kept.cache_info().currsize == kept
     assert [g.failed for g in grade_many([f"\\boxed{{{TOWER}}}", "\\boxed{5}"], ["5", "5"], deadline=0.2)] == [
         True,
@@ -88,9 +88,9 @@ def test_past_the_deadline_is_an_outcome_of_its_own_tried_twice_and_never_kept()
 def test_a_worker_that_dies_is_replaced_and_the_answer_graded_all_the_same() -> None:
     with ThreadPoolExecutor(4) as threads:  # so that every worker runs
         list(threads.map(lambda n: grade(f"\\boxed{{\\sin a + {n}b}}", f"{n}b + \\sin a"), range(30, 42)))
-    for worker in pool.shared()._workers:
-        os.killpg(worker._process.pid, signal.SIGKILL)
-        worker._process.wait(timeout=30)
+    for worker in pool.shared().workers:
+        os.killpg(worker.process.pid, signal.SIGKILL)
+        worker.process.wait(timeout=30)
     found = grade("\\boxed{\\sin a + 4b}", "4b + \\sin a")
     assert (found.correct, found.failed) == (True, False)
 

@@ -8,13 +8,14 @@ import atexit
 import contextlib
 import json
 import os
-import select
+import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -62,22 +63,17 @@ class _Gone(Exception):
 
 
 class _Worker:
-    """One worker process and the two pipes to it; used by one thread at a time."""
+    """One worker process and the pipe to it; used by one thread at a time."""
 
     def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
         command = [sys.executable, "-P", "-S", str(Path(__file__).with_name("worker.py"))]
-        command += [json.dumps([p for p in sys.path if p]), str(MEMORY_BYTES)]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-            bufsize=0,
+        command += [json.dumps([p for p in sys.path if p]), str(MEMORY_BYTES), str(theirs.fileno())]
+        nothing = subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, process_group=0, pass_fds=[theirs.fileno()]
         )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._sink, self._source = self._process.stdin, self._process.stdout
-        self._rest = b""
+        theirs.close()
         self.jobs = 0
         try:
             self._read(START_SECONDS)
@@ -88,17 +84,15 @@ class _Worker:
                 "installed beside lcpo:  python -c 'import math_verify'"
             ) from None
 
-    @property
-    def alive(self) -> bool:
-        """Whether its process runs."""
-        return self._process.poll() is None
-
     def run(self, job: Job) -> Reply:
         """The reply to a job, late or dead ones as failed; raises _Gone when the worker is lost."""
         self.jobs += 1
-        while self._waiting(0):  # a server that was ended while idle has a successor, which said so
+        while self._pipe.poll():  # a server that was ended while idle has a successor, which said so
             self._read(0)
-        self._write({"id": self.jobs, "pairs": job.pairs, "deadline": job.deadline})
+        try:
+            self._pipe.send({"id": self.jobs, "pairs": job.pairs, "deadline": job.deadline})
+        except OSError:
+            raise _Gone from None
         end = time.monotonic() + WALL_PER_CPU * job.deadline + GRACE_SECONDS
         said = self._read(end - time.monotonic())
         while said.get("id", self.jobs) != self.jobs:
@@ -111,51 +105,27 @@ class _Worker:
             return Reply(False, f"the algebra raised {said['error']}")
         return Reply(said["right"], "equal by algebra" if said["right"] else "different by algebra")
 
-    def _write(self, message: dict[str, Any]) -> None:
-        """Sends one line; raises _Gone when nobody reads any more."""
-        line = json.dumps(message).encode() + b"\n"
-        try:
-            while line:
-                line = line[os.write(self._sink.fileno(), line) :]
-        except OSError:
-            raise _Gone from None
-
-    def _waiting(self, seconds: float) -> bool:
-        """Whether the worker has said something, or ended, waiting for it so long."""
-        poll = select.poll()
-        poll.register(self._source, select.POLLIN)
-        return b"\n" in self._rest or bool(poll.poll(max(0.0, seconds) * 1000))
-
     def _read(self, seconds: float) -> dict[str, Any]:
-        """The next line of the worker; raises _Gone at the end of the pipe or of the time."""
-        end = time.monotonic() + seconds
-        while b"\n" not in self._rest:
-            if not self._waiting(end - time.monotonic()):
-                raise _Gone
-            part = os.read(self._source.fileno(), 65536)
-            if not part:
-                raise _Gone
-            self._rest += part
-        line, self._rest = self._rest.split(b"\n", 1)
-        said: dict[str, Any] = json.loads(line)
-        return said
+        """What the worker says next; raises _Gone at the end of the pipe or of the time."""
+        try:
+            if self._pipe.poll(max(0.0, seconds)):
+                said: dict[str, Any] = self._pipe.recv()
+                return said
+        except (EOFError, OSError):
+            pass
+        raise _Gone
 
     def kill(self) -> None:
         """Ends the keeper and its server, and waits for them."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._close()
-        self._process.wait()
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self._pipe.close()
+        self.process.wait()
 
     def abandon(self) -> None:
         """In a forked child: lets go of the parent's worker without touching it."""
-        self._close()
-        self._process.returncode = 0  # not our child: nothing to wait for, nothing to warn about
-
-    def _close(self) -> None:
-        for pipe in (self._sink, self._source):
-            with contextlib.suppress(OSError):
-                pipe.close()
+        self._pipe.close()
+        self.process.returncode = 0  # not our child: nothing to wait for, nothing to warn about
 
 
 class Pool:
@@ -163,73 +133,44 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._free = threading.Condition()
-        self._idle: list[_Worker] = []
-        self._workers: set[_Worker] = set()
-        self._starting = 0
+        self.workers: set[_Worker] = set()
+        self._places: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(size):
+            self._places.put(None)
 
     def run(self, job: Job) -> Reply:
         """The reply to a job; waiting for a free worker does not count towards its deadline. Raises EngineError."""
-        worker = self._take()
+        worker, keep = self._places.get(), False
         try:
+            if worker is not None and worker.process.poll() is not None:  # it was ended while nobody looked
+                self._drop(worker)
+                worker = None
+            if worker is None:
+                worker = _Worker()
+                self.workers.add(worker)
             reply = worker.run(job)
+            keep = worker.jobs < JOBS_PER_WORKER
+            return reply
         except _Gone:
-            self._drop(worker)
             return Reply(False, "the algebra died", failed=True)
-        except BaseException:  # Ctrl-C in between: its pipe may hold half a reply
-            self._drop(worker)
-            raise
-        if worker.jobs >= JOBS_PER_WORKER:
-            self._drop(worker)
-        else:
-            with self._free:
-                self._idle.append(worker)
-                self._free.notify()
-        return reply
+        finally:  # after Ctrl-C in between its pipe may hold half a reply
+            if worker is not None and not keep:
+                self._drop(worker)
+            self._places.put(worker if keep else None)
+
+    def _drop(self, worker: _Worker) -> None:
+        self.workers.discard(worker)
+        worker.kill()
 
     def close(self) -> None:
         """Ends all workers."""
-        with self._free:
-            workers, self._workers = self._workers, set()
-            self._idle.clear()
-        for worker in workers:
-            worker.kill()
+        for worker in self.workers.copy():
+            self._drop(worker)
 
     def abandon(self) -> None:
         """In a forked child: lets go of the parent's workers."""
-        for worker in self._workers:
+        for worker in self.workers:
             worker.abandon()
-
-    def _take(self) -> _Worker:
-        """An idle worker, a new one while there are fewer than size, else the next to come free."""
-        with self._free:
-            while not self._idle and len(self._workers) + self._starting >= self.size:
-                self._free.wait()
-            while self._idle:
-                idle = self._idle.pop()
-                if idle.alive:
-                    return idle
-                self._workers.discard(idle)  # it was ended while nobody looked
-                idle.kill()
-            self._starting += 1
-        worker = None
-        try:
-            worker = _Worker()
-        finally:
-            with self._free:
-                self._starting -= 1
-                if worker is None:
-                    self._free.notify()
-                else:
-                    self._workers.add(worker)
-        return worker
-
-    def _drop(self, worker: _Worker) -> None:
-        """Ends a worker and makes room for another."""
-        worker.kill()
-        with self._free:
-            self._workers.discard(worker)
-            self._free.notify()
 
 
 _shared: Pool | None = None
@@ -242,7 +183,8 @@ def shared() -> Pool:
     global _shared, _hooked
     with _guard:
         if _shared is None:
-            _shared = Pool(min(8, _cores()))
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            _shared = Pool(min(8, cores))
             if not _hooked:
                 _hooked = True
                 atexit.register(close)
@@ -266,10 +208,3 @@ def _forked() -> None:
     pool, _shared = _shared, None
     if pool is not None:
         pool.abandon()
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

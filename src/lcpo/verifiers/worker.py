@@ -1,6 +1,6 @@
 """The process that does algebra: started by pool.py by its path, imports math-verify, imports nothing of lcpo.
 
-A keeper imports math-verify once and forks a server; the server reads one job per line and answers one line. When a job
+A keeper imports math-verify once and forks a server; the server reads one job after the other from a pipe. When a job
 passes its deadline the kernel ends the server (a timer of CPU time without a handler, which no computation can hold
 up) and the keeper forks the next one in milliseconds. Both end when the other side of the pipe is gone.
 """
@@ -13,29 +13,25 @@ import resource
 import signal
 import sys
 from functools import lru_cache
+from multiprocessing.connection import Connection
 from typing import Any
 
-Reply = dict[str, Any]
 
-
-def keep(paths: list[str], memory: int) -> None:
+def keep(paths: list[str], memory: int, descriptor: int) -> None:
     """Imports math-verify, then forks servers one after the other until one ends in peace (end of input)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    source, sink = os.dup(0), os.dup(1)
-    with open(os.devnull, "r+b") as nothing:
-        for standard in (0, 1, 2):  # parsers that print must not reach the pipe
-            os.dup2(nothing.fileno(), standard)
     sys.path[:] = paths
     for gold, answer in (("\\frac{1}{2}", "2^{-1}"), ("x+1", "1+x"), ("(x+1)^2", "x^2+2x+2"), ("x=1", "y<2")):
-        check([([gold, "", []], [answer, "", []])])  # imports, and builds the parser's tables, before the first fork
+        equal((gold, "", ()), (answer, "", ()))  # imports, and builds the parser's tables, before the first fork
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ended = 0
+    pipe, ended = Connection(descriptor), 0
     while True:
         child = os.fork()
         if child == 0:
-            serve(source, sink, ended)
+            with contextlib.suppress(EOFError, OSError):
+                serve(pipe, ended)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
@@ -43,40 +39,23 @@ def keep(paths: list[str], memory: int) -> None:
         ended = os.WTERMSIG(status)
 
 
-def serve(source: int, sink: int, ended: int) -> None:
-    """Says that it is ready (and which signal ended the one before), then answers jobs until the input ends."""
-    _send(sink, {"ready": os.getpid(), "ended": ended})
-    while line := _line(source):
-        job = json.loads(line)
+def serve(pipe: Connection, ended: int) -> None:
+    """Says that it is ready (and which signal ended the one before), then answers jobs; EOFError at their end."""
+    pipe.send({"ready": os.getpid(), "ended": ended})
+    while True:
+        job = pipe.recv()
         signal.signal(signal.SIGPROF, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_PROF, job["deadline"])
         try:
-            reply = check(job["pairs"])
+            reply: dict[str, Any] = {"right": any(equal(gold, answer) for gold, answer in job["pairs"])}
         except Exception as error:  # whatever a parser does with a hostile answer, it is not a right one
             reply = {"right": False, "error": type(error).__name__}
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _send(sink, {"id": job["id"], **reply})
+        pipe.send({"id": job["id"], **reply})
 
 
-def _line(source: int) -> bytes:
-    """The next line of the pipe, empty at its end; one job is under way at a time, so nothing is read too far."""
-    line = b""
-    while not line.endswith(b"\n"):
-        part = os.read(source, 65536)
-        if not part:
-            return b""
-        line += part
-    return line
-
-
-def _send(sink: int, reply: Reply) -> None:
-    """Writes a line in one piece (shorter than a pipe's atomic write); where nobody reads, this process ends."""
-    try:
-        os.write(sink, json.dumps(reply).encode() + b"\n")
-    except BrokenPipeError:
-        os._exit(0)
-
-
+Form = tuple[str, str, tuple[Any, ...]]
+"""See pool.Form."""
 ORDERED = ("()", "(]", "[)", "[]")
 POINTS = ("0.8132", "2.7391", "-1.3847", "5.1903", "-0.4179", "1.2613", "-3.6421", "0.2957")
 """Where expressions are compared: no special values, of both signs, around one."""
@@ -84,12 +63,7 @@ _RELATION = re.compile(r"<|>|\\(?:le|ge|ne)(?![A-Za-z])")
 _DECIMAL = re.compile(r"-?\d*\.(\d+)")
 
 
-def check(pairs: list[Any]) -> Reply:
-    """Whether one of the pairs (gold, answer) of forms (see pool.Form) is equal."""
-    return {"right": any(equal(gold, answer) for gold, answer in pairs)}
-
-
-def equal(gold: list[Any], answer: list[Any]) -> bool:
+def equal(gold: Form, answer: Form) -> bool:
     """Whether two forms are one: lists member by member, anything else as a whole."""
     (latex, kind, members), (other, other_kind, others) = gold, answer
     if members and others and not (_relations(gold) or _relations(answer)):
@@ -108,7 +82,7 @@ def equal(gold: list[Any], answer: list[Any]) -> bool:
     return _verified(wanted, given) if same is None else same
 
 
-def _relations(form: list[Any]) -> bool:
+def _relations(form: Form) -> bool:
     """Whether a form is a union or an intersection of conditions: x<2 or x>3."""
     return form[1] in ("or", "and", ",") and all(_RELATION.search(member[0]) for member in form[2])
 
@@ -119,7 +93,7 @@ def _both_cases(latex: str) -> bool:
     return any(letter.swapcase() in letters for letter in letters)
 
 
-def _object(form: list[Any], keep_case: bool) -> Any:
+def _object(form: Form, keep_case: bool) -> Any:
     """What a form stands for."""
     import sympy
 
@@ -139,7 +113,7 @@ def _parsed(latex: str, keep_case: bool) -> Any:
     return latex2sympy(latex, is_real=True, normalization_config=None, conversion_config=config)
 
 
-def _matched(golds: list[Any], answers: list[Any], once: bool) -> bool:
+def _matched(golds: tuple[Form, ...], answers: tuple[Form, ...], once: bool) -> bool:
     """Whether two lists hold the same members in some order; once: however often each stands there."""
     rest = list(answers)
     for gold in golds:
@@ -174,17 +148,8 @@ def _same_at_points(gold: Any, answer: Any, rough: float) -> bool | None:
     if not (isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr)):
         return None
     gold, answer = (sympy.nsimplify(side.doit(), rational=True) for side in (gold, answer))
-    loose = (
-        AppliedUndef,
-        sympy.Sum,
-        sympy.Product,
-        sympy.Integral,
-        sympy.Limit,
-        sympy.Derivative,
-        sympy.nan,
-        sympy.zoo,
-    )
-    if gold.has(*loose, sympy.oo) or answer.has(*loose, sympy.oo):
+    endless = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative, sympy.nan, sympy.zoo, sympy.oo)
+    if gold.has(AppliedUndef, *endless) or answer.has(AppliedUndef, *endless):
         return None
     imaginary = [symbol for symbol in gold.free_symbols | answer.free_symbols if symbol.name == "i"]
     if imaginary:
@@ -236,4 +201,4 @@ def _verified(gold: Any, answer: Any) -> bool:
 
 
 if __name__ == "__main__":
-    keep(json.loads(sys.argv[1]), int(sys.argv[2]))
+    keep(json.loads(sys.argv[1]), *map(int, sys.argv[2:]))
