@@ -7,7 +7,7 @@ boxes beside each other all are (`1, 2`).
 import re
 
 from lcpo.tasks.cells import Cell, empty, is_conversation, parsed, text
-from lcpo.verifiers.box import Unclosed, boxes
+from lcpo.verifiers.box import NoAnswer, boxes
 
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
@@ -37,6 +37,6 @@ def marked(said: str) -> str | None:
         return _THOUSANDS.sub("", said.rpartition("####")[2].strip())
     try:
         found = boxes(said, "prefer")
-    except Unclosed:
+    except NoAnswer:
         return None
     return ", ".join(found) if found else None

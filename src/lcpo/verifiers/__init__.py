@@ -18,11 +18,11 @@ from lcpo.errors import ConfigError, unknown
 from lcpo.thinking import Thinking, split_text
 from lcpo.types import Grade
 from lcpo.verifiers import choice, exact, math, pool
-from lcpo.verifiers.box import Box
+from lcpo.verifiers.box import Box, NoAnswer
 
 Gold = str | int | float | Decimal | Fraction
 Verifier = Callable[[str, tuple[str, ...], Box, float], Grade | pool.Job]
-"""(what follows the thought, golds, box, deadline in seconds) -> the grade, or the job that will decide it."""
+"""(what follows the thought, golds, box, deadline in seconds) -> the grade, or the job that decides it; NoAnswer."""
 
 VERIFIERS: Mapping[str, Verifier] = MappingProxyType(
     {"math": math.check, "choice": choice.check, "exact": exact.check},
@@ -92,7 +92,10 @@ def _look(
     _, answer = split_text(text, thinking)
     if answer is None:
         return Grade(False, None, "no answer: the thought is not closed")
-    return VERIFIERS[verifier](answer, golds, box, deadline)
+    try:
+        return VERIFIERS[verifier](answer, golds, box, deadline)
+    except NoAnswer as missing:
+        return Grade(False, None, f"no answer: {missing}")
 
 
 def _golds(gold: Gold | Sequence[Gold]) -> tuple[str, ...]:
@@ -147,11 +150,6 @@ def group_answers(answers: Sequence[str | None], verifier: str = "math", deadlin
     return groups
 
 
-def canonical(answer: str) -> str:
-    """An answer in one way of writing: equal keys are equal answers, though not the other way round; no algebra."""
-    return math.canonical(answer)
-
-
 def _equal(one: str | None, other: str, verifier: str, deadline: float) -> bool:
     """Whether two answers are one to a verifier, either of them taken as the gold."""
     if one is None or one.strip() == other.strip():
@@ -188,7 +186,6 @@ __all__ = [
     "Gold",
     "Grade",
     "Verifier",
-    "canonical",
     "check_gold",
     "grade",
     "grade_many",

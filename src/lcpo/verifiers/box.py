@@ -9,6 +9,7 @@ from typing import Literal
 from lcpo.verifiers.brackets import closing
 
 Box = Literal["prefer", "require"]
+UNCLOSED = "the last box is not closed"
 
 _OPENERS = ("\\boxed", "\\fbox", "\\framebox", "<|begin_of_box|>")
 _BETWEEN = re.compile(
@@ -21,24 +22,20 @@ _PARTS = 50
 """Boxes of one answer, at most."""
 
 
-class Unclosed(ValueError):
-    """The last box of a text opens and never closes; nothing else in that text is taken for its answer."""
-
-
-def last_box(text: str) -> str | None:
-    """The content of the last box, stripped; None where there is no box. Raises Unclosed."""
-    last = boxes(text, "require")
-    return last[0] if last else None
+class NoAnswer(ValueError):
+    """A text holds no answer, and why. A last box that never closes is one reason: then nothing else is taken."""
 
 
 def boxes(text: str, box: Box) -> list[str]:
-    r"""The contents of the boxes that are the answer, stripped; none where there is no box. Raises Unclosed.
+    r"""The contents of the boxes that are the answer, stripped; raises NoAnswer (without a box: only if required).
 
     `prefer`: the last box and those before it with nothing but commas, "and" or `y =` between; the same box again
     counts once, and a box that is empty or only mentioned ("put it in \boxed{}") does not count beside another.
     `require`: the last box alone. `\boxed 5` holds what stands before the next space. Linear in the length of the text.
     """
     placed = _box_before(text, len(text))
+    if placed is None and box == "require":
+        raise NoAnswer("no box")
     if placed is None or box == "require":
         return [placed[2]] if placed else []
     last, skipped = placed, 0
@@ -59,7 +56,7 @@ def boxes(text: str, box: Box) -> list[str]:
 def _box_before(text: str, end: int, gap: int | None = None) -> tuple[int, int, str] | None:
     """(start, end, content) of the last box that begins before `end`; gap: and ends at most so far before it.
 
-    The content is empty where the box is, or where the command is only mentioned. Raises Unclosed.
+    The content is empty where the box is, or where the command is only mentioned. Raises NoAnswer.
     """
     start, opener = max((text.rfind(opener, 0, end), opener) for opener in _OPENERS)
     if start < 0 or (gap is not None and end - start > 2000):
@@ -68,7 +65,7 @@ def _box_before(text: str, end: int, gap: int | None = None) -> tuple[int, int, 
     if opener.startswith("<"):
         close = text.find("<|end_of_box|>", at)
         if close < 0:
-            raise Unclosed
+            raise NoAnswer(UNCLOSED)
         return start, close + len("<|end_of_box|>"), text[at:close].strip()
     while at < len(text) and text[at] in " \t\n":
         at += 1
@@ -80,7 +77,7 @@ def _box_before(text: str, end: int, gap: int | None = None) -> tuple[int, int, 
     if close < at:
         if gap is not None:
             return None
-        raise Unclosed
+        raise NoAnswer(UNCLOSED)
     return start, close + 1, text[at + 1 : close].strip()
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from lcpo.types import Grade
 from lcpo.verifiers import math
-from lcpo.verifiers.box import Box, Unclosed, boxes
+from lcpo.verifiers.box import Box, NoAnswer, boxes
 from lcpo.verifiers.normalise import clean
 from lcpo.verifiers.prose import stated
 from lcpo.verifiers.reading import read
@@ -44,24 +44,17 @@ TAIL = 2000
 
 
 def check(text: str, golds: tuple[str, ...], box: Box, deadline: float) -> Grade:
-    """The grade of what follows the thought; golds are labels, option texts, or both (any of them is right)."""
-    try:
-        boxed = boxes(text, box)
-    except Unclosed:
-        return Grade(False, None, "no answer: the last box is not closed")
-    if not boxed and box == "require":
-        return Grade(False, None, "no answer: no box")
+    """The grade of what follows the thought; golds are labels, option texts, or both (any of them is right).
+
+    A label is held against the gold labels, anything else against the golds as texts. Raises NoAnswer.
+    """
+    boxed = boxes(text, box)
     answer: str | None = ", ".join(boxed)
     if not boxed or (box == "prefer" and not _is_option(", ".join(boxed), golds)):
         after = text[text.rfind(boxed[-1]) + len(boxed[-1]) :] if boxed else text
         answer = _named(after[-TAIL:], golds) or answer or _found(text[-TAIL:], golds)
     if not answer:
-        return Grade(False, None, "no answer: no letter")
-    return _judge(answer, golds)
-
-
-def _judge(answer: str, golds: tuple[str, ...]) -> Grade:
-    """A label against the gold labels, else the whole answer against the golds as texts."""
+        raise NoAnswer("no letter")
     labels = _labels(golds)
     if any(_same_text(gold, answer) for gold in golds if gold not in labels):
         return Grade(True, answer[:200], "the same option")

@@ -6,13 +6,12 @@ What cannot be read is never left out: it makes an answer unequal to everything 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from functools import lru_cache
 
 from lcpo.types import Grade
 from lcpo.verifiers import numbers, units
 from lcpo.verifiers.answer import Answer
-from lcpo.verifiers.box import Box, Unclosed, boxes
+from lcpo.verifiers.box import Box, NoAnswer, boxes
 from lcpo.verifiers.normalise import clean
 from lcpo.verifiers.numbers import Number
 from lcpo.verifiers.pool import Form, Job
@@ -30,29 +29,17 @@ def check(text: str, golds: tuple[str, ...], box: Box, deadline: float) -> Grade
     r"""The grade of what follows the thought, or the question to the algebra that will decide it.
 
     The last box is the answer, or the boxes that follow each other at the end. Without one: `prefer` takes what the
-    text says last, within its last TAIL characters; `require` means no answer, and the last box alone counts.
+    text says last, within its last TAIL characters; `require` takes the last box alone. Raises NoAnswer.
     """
-    try:
-        boxed = boxes(text, box)
-    except Unclosed:
-        return Grade(False, None, "no answer: the last box is not closed")
-    if not boxed and box == "require":
-        return Grade(False, None, "no answer: no box")
+    boxed = boxes(text, box)
     answer = ", ".join(boxed) if boxed else stated(text[-TAIL:])
-    if not answer or not answer.strip():
-        return Grade(False, None, "no answer: empty" if boxed else "no answer: nothing in the text reads as one")
-    if len(boxed) > 1 and (right := _any_part(tuple(boxed), golds)):
-        return right
-    return _settle(answer.strip(), golds, deadline)
-
-
-def _any_part(boxed: tuple[str, ...], golds: tuple[str, ...]) -> Grade | None:
-    """Several boxes that all hold the gold itself: one answer, said more than once."""
-    given = [read(clean(part)) for part in boxed if len(part) <= LONGEST]
-    for gold in cleaned(golds):
-        if len(given) == len(boxed) and all(equal(gold, part) for part in given):
+    if not answer.strip():
+        raise NoAnswer("empty" if boxed else "nothing in the text reads as one")
+    if len(boxed) > 1 and all(len(part) <= LONGEST for part in boxed):
+        given = [read(clean(part)) for part in boxed]
+        if any(all(equal(gold, part) for part in given) for gold in cleaned(golds)):
             return Grade(True, boxed[-1], "the same in every box")
-    return None
+    return _settle(answer.strip(), golds, deadline)
 
 
 @lru_cache(maxsize=65536)
@@ -63,7 +50,7 @@ def _settle(answer: str, golds: tuple[str, ...], deadline: float) -> Grade | Job
         return Grade(False, answer[:LONGEST], f"longer than {longest} characters")
     text = clean(answer)
     if not text:
-        return Grade(False, None, "no answer: empty")
+        raise NoAnswer("empty")
     given, unsure = read(text), []
     for gold in cleaned(golds):
         same = equal(gold, given)
@@ -87,7 +74,7 @@ def bare(gold: str) -> str:
     gold = gold.rpartition("####")[2].strip() or gold
     try:
         boxed = boxes(gold, "prefer") if "\\boxed" in gold or "\\fbox" in gold else []
-    except Unclosed:
+    except NoAnswer:
         return gold
     gold = ", ".join(boxed) or gold
     if gold[:2] in ("['", '["') and gold[-2:] in ("']", '"]') and gold.count(gold[1]) == 2:
@@ -95,18 +82,11 @@ def bare(gold: str) -> str:
     return gold
 
 
-def canonical(answer: str) -> str:
-    """A number as the fraction it is, anything else as the text that is compared."""
-    given = read(clean(answer[:LONGEST]))
-    plain = given.number is not None and given.unit == units.NONE and not given.number.percent
-    return str(given.number.value) if plain and given.number else given.text
-
-
 def unreadable(gold: str) -> str | None:
     """Why a gold cannot be graded against but by its own text; None where it can."""
     try:
         boxes(gold, "prefer")
-    except Unclosed:
+    except NoAnswer:
         return f"the gold {gold!r} opens a box that never closes; mend it or drop the problem"
     text = bare(gold)
     if not clean(text):
@@ -122,16 +102,12 @@ def equal(gold: Answer, answer: Answer) -> bool | None:
     """Whether two answers are one, None where that takes algebra."""
     if gold.text == answer.text or (gold.label and answer.text.strip("()").upper() == gold.label):
         return True
-    if (gold.label and answer.label and gold.label != answer.label) or _other_condition(gold, answer):
+    if any(a and b and a != b for a, b in ((gold.label, answer.label), (gold.condition, answer.condition))):
         return False
     numeral = _numerals(gold.text, answer.text)
     if numeral is not None:
         return numeral
     return _equations(gold, answer) if _as_equations(gold, answer) else _values(gold, answer)
-
-
-def _other_condition(gold: Answer, answer: Answer) -> bool:
-    return bool(gold.condition and answer.condition and gold.condition != answer.condition)
 
 
 def _numerals(gold: str, answer: str) -> bool | None:
@@ -150,10 +126,10 @@ def _numerals(gold: str, answer: str) -> bool | None:
 
 
 def _as_equations(gold: Answer, answer: Answer) -> bool:
-    """Whether two answers are compared as equations and not by the values on their right."""
+    """Whether two answers are compared as equations and not by the values on their right; x and x_1 are one name."""
     if gold.equation or (gold.name and answer.equation):
         return True
-    return bool(gold.name and answer.name) and not _same_name(gold.name, answer.name)
+    return bool(gold.name and answer.name) and gold.name.split("_")[0] != answer.name.split("_")[0]
 
 
 def _equations(gold: Answer, answer: Answer) -> bool | None:
@@ -173,22 +149,18 @@ def _values(gold: Answer, answer: Answer) -> bool | None:
         if _clock(gold):
             return [member.text for member in gold.members] == [member.text for member in answer.members]
         other_unit = (gold if given.percent else answer).unit.of if wanted.percent != given.percent else ()
-        return not other_unit and numbers.equal(wanted, _scaled(given, ratio))
-    if gold.kind != answer.kind and "{}" in (gold.kind, answer.kind) and 1 in (len(gold.members), len(answer.members)):
+        scaled = given if ratio == 1 else replace(given, value=given.value * ratio, places=None)
+        return not other_unit and numbers.equal(wanted, scaled)
+    if gold.kind != answer.kind:
         gold, answer = _sole(gold), _sole(answer)
     if ":" in (gold.kind, answer.kind):
         return gold.kind == answer.kind and _proportional(gold, answer)
     if gold.members and answer.members:
         return _lists(gold, answer)
-    if _one_of_equals(gold, answer):
-        return True
+    if answer.kind == "or" and not gold.members and all(equal(gold, member) for member in answer.members):
+        return True  # one value in several writings: 1/2 or 0.5
     several = (wanted and answer.kind) or (given and gold.kind and gold.kind != "{}")
     return None if gold.latex and answer.latex and ratio == 1 and not several else False
-
-
-def _same_name(one: str, other: str) -> bool:
-    """Whether two names are one, or differ by an index alone: x and x_1."""
-    return one.split("_")[0] == other.split("_")[0]
 
 
 def _number(answer: Answer) -> Number | None:
@@ -196,18 +168,12 @@ def _number(answer: Answer) -> Number | None:
     if answer.kind == ":" and len(answer.members) == 2 and not answer.words:
         top, low = (member.number for member in answer.members)
         return Number(top.value / low.value) if top and low and low.value else None
-    if answer.kind == "{}" and len(answer.members) == 1:
-        return answer.members[0].number
-    return answer.number
+    return _sole(answer).number
 
 
 def _sole(answer: Answer) -> Answer:
     """The member of a set of one, any other answer as it is."""
     return answer.members[0] if answer.kind == "{}" and len(answer.members) == 1 else answer
-
-
-def _scaled(value: Number, ratio: Fraction) -> Number:
-    return value if ratio == 1 else replace(value, value=value.value * ratio, places=None)
 
 
 def _clock(answer: Answer) -> bool:
@@ -226,13 +192,6 @@ def _proportional(gold: Answer, answer: Answer) -> bool:
     return all(w * given[0] == g * wanted[0] for w, g in zip(wanted, given, strict=True))
 
 
-def _one_of_equals(gold: Answer, answer: Answer) -> bool:
-    """Whether an answer gives one value in several writings: 1/2 or 0.5."""
-    if gold.members or answer.kind != "or":
-        return False
-    return all(equal(gold, member) for member in answer.members)
-
-
 _BARE = ("", ",", "and", "or", "{}")
 
 
@@ -249,7 +208,8 @@ def _lists(gold: Answer, answer: Answer) -> bool | None:
     if _ordered(gold, answer):
         if len(wanted) != len(given):
             return False
-        return _all([equal(w, g) for w, g in zip(wanted, given, strict=True)])
+        verdicts = [equal(w, g) for w, g in zip(wanted, given, strict=True)]
+        return False if False in verdicts else None if None in verdicts else True
     table = [[equal(w, g) for g in given] for w in wanted]
     if any(True not in row and None not in row for row in (*table, *zip(*table, strict=True))):
         return False
@@ -281,12 +241,6 @@ def _distinct_names(members: Sequence[Answer]) -> bool:
 def _by_name(members: list[Answer]) -> list[Answer]:
     """Members in the order of their names, where they have any."""
     return sorted(members, key=lambda member: member.name) if _distinct_names(members) else members
-
-
-def _all(verdicts: Sequence[bool | None]) -> bool | None:
-    if False in verdicts:
-        return False
-    return None if None in verdicts else True
 
 
 def _matched(table: list[list[bool | None]]) -> bool:

@@ -112,8 +112,15 @@ _FONTS = re.compile(
     r"|emph|pmb|underbrace|overbrace)(?![A-Za-z])|[A-Za-z]*box(?![A-Za-z]))\s*(?=\{)"
 )
 _WORDED = re.compile(
-    r"\\(?:text(?:bf|rm|it|sf|tt|normal|md|up)?|mbox|hbox|mathrm|operatorname\*?|unit|si)(?![A-Za-z])\s*"
+    r"\\(?:text(?:bf|rm|it|sf|tt|normal|md|up)?|mbox|hbox|mathrm|operatorname\*?|unit|si)(?![A-Za-z])\s*+"
 )
+_WORDLESS = re.compile(_WORDED.pattern + r"(?!\{)")
+_POWER = re.compile(r"\^\s*(?=\()")
+_ROOT = re.compile(r"(?:√|\\sqrt)\s*")
+_BARE_ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z]|\\[a-z]+)")
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?|[A-Za-z]|\\[a-z]+)\s*\^\\circ")
+"""Beside a trigonometric function degrees are written as radians: \\sin 30^\\circ as \\sin(30\\pi/180)."""
 _SWITCH = re.compile(r"\\(?:rm|bf|it|sf|bfseries|itshape)(?![A-Za-z])\s*")
 _TEXTWORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?", re.UNICODE)
 _BARE = re.compile(r"(?<![\\A-Za-z\"_^{])[^\W\d_]{2,}(?:'[a-z]+)?(?![A-Za-z\"])")
@@ -150,12 +157,15 @@ def clean(answer: str) -> str:
     text = _raised(_translated(answer))
     for pattern, into in _LAYOUT:
         text = pattern.sub(into, text)
-    text = _dollars(_worded(_fonts(text)))
-    text = _bare_words(text)
+    text = _SWITCH.sub("", _grouped(text, _FONTS, lambda _, inside: f" {inside} "))
+    text = _grouped(_WORDLESS.sub("", text), _WORDED, _worded)
+    text = _bare_words(_dollars(text))
     for pattern, into in _TYPED:
         text = pattern.sub(into, text)
-    text = _roots(_parenthesised_powers(text))
-    text = _degrees_in_functions(text)
+    text = _grouped(text, _POWER, lambda _, inside: f"^{{{inside}}}")
+    text = _grouped(_BARE_ROOT.sub(r"\\sqrt{\1}", text), _ROOT, lambda _, inside: f"\\sqrt{{{inside}}}")
+    if "^\\circ" in text and _TRIGONOMETRIC.search(text):
+        text = _DEGREES.sub(r"(\1\\cdot\\frac{\\pi}{180})", text)
     text = _TIGHT.sub("", _SPACES.sub(" ", text)).strip()
     while text.endswith((".", ",", ";")) and not text.endswith("\\,"):
         text = text[:-1].rstrip()
@@ -184,38 +194,22 @@ def _raised(text: str) -> str:
     return text
 
 
-def _fonts(text: str) -> str:
-    """Without fonts, colours and frames around what they enclose."""
-    while match := _FONTS.search(text):
-        end = closing(text, match.end())
-        if end < 0:
-            return text
-        text = f"{text[: match.start()]} {text[match.end() + 1 : end]} {text[end + 1 :]}"
-    return _SWITCH.sub("", text)
-
-
-def _worded(text: str) -> str:
-    r"""\text{...}, with the words in it in quotes; a single letter that is a constant stays one."""
+def _grouped(text: str, command: re.Pattern[str], into: Callable[[str, str], str]) -> str:
+    """The text with `into(command, content)` in the place of each command and the bracketed content after it."""
     at = 0
-    while match := _WORDED.search(text, at):
-        start = match.end()
-        if start >= len(text) or text[start] != "{":
-            text = text[: match.start()] + text[start:]
-            at = match.start()
-            continue
-        end = closing(text, start)
-        if end < 0:
-            return text
-        inside = text[start + 1 : end]
-        if "mathrm" in match[0] and inside.strip() in ("e", "i", "d", "T"):
-            inside = f" {inside.strip()} "
-        elif inside.strip() in _FUNCTIONS.split("|"):
-            inside = f"\\{inside.strip()} "
-        else:
-            inside = _quoted(inside)
-        text = text[: match.start()] + inside + text[end + 1 :]
-        at = match.start() + len(inside)
+    while match := command.search(text, at):
+        start, at = match.end(), match.start() + 1
+        if text[start : start + 1] in ("{", "(") and (end := closing(text, start)) > 0:
+            text = text[: match.start()] + into(match[0], text[start + 1 : end]) + text[end + 1 :]
     return text
+
+
+def _worded(command: str, inside: str) -> str:
+    r"""The content of \text{...} with its words in quotes; a single letter that is a constant stays one."""
+    word = inside.strip()
+    if "mathrm" in command and word in ("e", "i", "d", "T"):
+        return f" {word} "
+    return f"\\{word} " if word in _FUNCTIONS.split("|") else _quoted(inside)
 
 
 def _quoted(inside: str) -> str:
@@ -272,40 +266,6 @@ _BRIEF = (
 )
 _SHORT = frozenset(_BRIEF.split())
 """Words of two or three letters that are words and no product of variables."""
-
-
-def _roots(text: str) -> str:
-    r"""√7, √(x+1) and \sqrt(5) as \sqrt{...}."""
-    at = 0
-    while match := re.compile(r"(?:√|\\sqrt)\s*").search(text, at):
-        start = match.end()
-        number = re.compile(r"\d+(?:\.\d+)?|[A-Za-z]|\\[a-z]+").match(text, start)
-        at = match.start() + 1
-        if start < len(text) and text[start] in "({":
-            end = closing(text, start)
-            if end > 0:
-                text = f"{text[: match.start()]}\\sqrt{{{text[start + 1 : end]}}}{text[end + 1 :]}"
-        elif number and match[0].startswith("√"):
-            text = f"{text[: match.start()]}\\sqrt{{{number[0]}}}{text[number.end() :]}"
-    return text
-
-
-def _parenthesised_powers(text: str) -> str:
-    """x^(1/3) as x^{1/3}."""
-    at = 0
-    while match := re.compile(r"\^\s*(?=\()").search(text, at):
-        end = closing(text, match.end())
-        at = match.end()
-        if end > 0:
-            text = f"{text[: match.start()]}^{{{text[match.end() + 1 : end]}}}{text[end + 1 :]}"
-    return text
-
-
-def _degrees_in_functions(text: str) -> str:
-    r"""Degrees beside a trigonometric function as radians: \sin 30^\circ is \sin(30\pi/180)."""
-    if "^\\circ" in text and re.search(r"\\(?:sin|cos|tan|cot|sec|csc)", text):
-        return re.sub(r"(\d+(?:\.\d+)?|[A-Za-z]|\\[a-z]+)\s*\^\\circ", r"(\1\\cdot\\frac{\\pi}{180})", text)
-    return text
 
 
 def _unbraced(text: str) -> str:

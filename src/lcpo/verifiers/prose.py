@@ -40,8 +40,9 @@ def stated(text: str) -> str:
     text = _TAGS.sub(" ", text).strip()
     if not text:
         return ""
-    if _alone(text):
-        return text
+    bare = re.sub(r"\\[A-Za-z]+\s*(?:\{[A-Za-z ]*\})?", "", text)
+    if len(text) <= 200 and not re.search(r"[A-Za-z]{2}|[:?!]|\n|(?<!\\)\$.*[^$]$", bare):
+        return text  # a short line without a sentence in it
     labels = list(_LABEL.finditer(text))
     named = [match for match in labels if _STATED.search(match[0])]
     for match in (named or labels)[-1:]:
@@ -51,12 +52,6 @@ def stated(text: str) -> str:
     if len(text) <= 100 and "\n" not in text and _is_answer(text):
         return text
     return _last_formula(text) or _last_quantity(text) or (text if len(text.split()) < 4 else "")
-
-
-def _alone(text: str) -> bool:
-    """Whether a text is an answer and nothing else: a short line without a sentence in it."""
-    bare = re.sub(r"\\[A-Za-z]+\s*(?:\{[A-Za-z ]*\})?", "", text)
-    return len(text) <= 200 and not re.search(r"[A-Za-z]{2}|[:?!]|\n|(?<!\\)\$.*[^$]$", bare)
 
 
 def _is_answer(text: str) -> bool:
@@ -70,9 +65,7 @@ def _clause(text: str) -> str:
     text = _LEAD.sub("", text)
     formula = _FORMULA.match(text)
     end = _END.search(text, formula.end() if formula else 0)
-    clause = text[: end.start()] if end else text
-    clause = clause.strip().strip("*_").strip()
-    return clause
+    return (text[: end.start()] if end else text).strip().strip("*_").strip()
 
 
 def _last_formula(text: str) -> str:

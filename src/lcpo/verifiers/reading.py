@@ -3,13 +3,14 @@ r"""A cleaned answer taken apart: a number with its unit, a list of answers, `na
 What cannot be read stays what it is: unequal to everything but the same text.
 """
 
+import itertools
 import re
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
 from lcpo.verifiers import units
-from lcpo.verifiers.answer import WORD, Answer, Kind, latex_of, squeezed
+from lcpo.verifiers.answer import WORD, Answer, latex_of, squeezed
 from lcpo.verifiers.brackets import depth_of, encloses, sides, split
 from lcpo.verifiers.normalise import GREEK
 from lcpo.verifiers.numbers import Number, number
@@ -198,11 +199,12 @@ def _structured(text: str) -> Answer:
         return whole
     kind, parts = split(text)
     named = re.match(rf"({_NAME.pattern})\s*(?:=|\\in(?![A-Za-z]))\s*", text)
-    if named and "=" not in text[named.end() :] and (named[0].rstrip()[-1] == "=" or _is_set(text[named.end() :])):
-        rest = _structured(text[named.end() :])
-        return replace(rest, name=_named(named[1]))
+    rest = text[named.end() :] if named else "="
+    if named and "=" not in rest and (named[0].rstrip()[-1] == "=" or rest.startswith(("\\{", "(", "["))):
+        return replace(_structured(rest), name=_named(named[1]))
     if len(parts) > 1:
-        return _listed(text, kind, parts)
+        members = _flat(parts)
+        return Answer(text, text if all(m.latex for m in members) else "", kind=kind, members=members)
     if "\\begin" not in text and len(sides(text)) > 1:
         return _equation(text)
     if column := _COLUMN.fullmatch(text):
@@ -214,23 +216,11 @@ def _structured(text: str) -> Answer:
     return value_of(text)
 
 
-def _is_set(text: str) -> bool:
-    return text.startswith(("\\{", "(", "["))
-
-
-def _listed(text: str, kind: Kind, parts: list[str]) -> Answer:
-    """A list of answers without brackets; x=2, 3 names both."""
-    members = _flat(parts)
-    return Answer(text, text if all(m.latex for m in members) else "", kind=kind, members=tuple(members))
-
-
-def _flat(parts: list[str]) -> list[Answer]:
+def _flat(parts: list[str]) -> tuple[Answer, ...]:
     r"""The members of a list, both of 1 \pm 2 for themselves."""
-    members: list[Answer] = []
-    for part in parts:
-        member = read(part)
-        members += member.members if "\\pm" in part and member.kind == "," else [member]
-    return members
+    read_parts = [(part, read(part)) for part in parts]
+    several = (m.members if "\\pm" in part and m.kind == "," else (m,) for part, m in read_parts)
+    return tuple(itertools.chain.from_iterable(several))
 
 
 def _bracketed(text: str, left: str, right: str) -> Answer:
@@ -246,11 +236,11 @@ def _bracketed(text: str, left: str, right: str) -> Answer:
         if kind == "()":
             return inner
         return Answer(text, text if inner.latex else "", kind=kind, members=(inner,))
-    members = _flat(parts) if kind == "{}" else [read(part) for part in parts]
+    members = _flat(parts) if kind == "{}" else tuple(map(read, parts))
     if not all(parts) or not all(m.latex or m.words for m in members):
         return Answer(text)
     latex = text if all(m.latex for m in members) and left != "\\langle" else ""
-    return Answer(text, latex, kind=kind, members=tuple(members))
+    return Answer(text, latex, kind=kind, members=members)
 
 
 def _equation(text: str) -> Answer:

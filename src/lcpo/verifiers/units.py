@@ -41,34 +41,28 @@ def unit(phrase: str) -> Unit | None:
         return None
     powers: dict[str, int] = {}
     size, sign, ahead, last, sides = Fraction(1), 1, 1, "", set()
-    for place, token in enumerate(_inches(tokens)):
-        side = _side(token, place == len(tokens) - 1)
+    for place, token in enumerate(tokens):
+        following = tokens[place + 1 : place + 2]
+        side = _side(token, not following)
+        what, much = _known(last if token[0] == "^" else token)
         if token[0] == "^":
             if not last:
                 return None
-            size, powers[_what(last)] = (
-                size * _size(last) ** (sign * int(token[1:])),
-                powers[_what(last)] + sign * int(token[1:]),
-            )
+            power = sign * int(token[1:])
+            size, powers[what] = size * much**power, powers[what] + power
         elif token == "/":
             sign = -1
-        elif side is not None and tokens[place + 1 : place + 2] != ["of"]:
+        elif side is not None and following != ["of"]:
             sides.add(side)
-        elif _means_more(token) or side is not None:
+        elif side is not None or token in NOT_A_UNIT or "'" in token or _counts(token):
             return None
         elif token in _SQUARE:
             ahead = _SQUARE[token]
         elif token not in _FILLER:
-            size *= _size(token) ** (sign * ahead)
-            powers[_what(token)] = powers.get(_what(token), 0) + sign * ahead
+            size *= much ** (sign * ahead)
+            powers[what] = powers.get(what, 0) + sign * ahead
             last, ahead = token, 1
     return Unit(tuple(sorted((what, n) for what, n in powers.items() if what and n)), size, frozenset(sides))
-
-
-def _inches(tokens: list[str]) -> list[str]:
-    """Tokens with "in" as a unit where nothing that one could be in follows it."""
-    later = [*tokens[1:], "^"]
-    return ["inch" if token == "in" and after[0] == "^" else token for token, after in zip(tokens, later, strict=False)]
 
 
 def _tokens(phrase: str) -> list[str] | None:
@@ -89,21 +83,16 @@ def _tokens(phrase: str) -> list[str] | None:
         elif word:
             word = "thousand" if word == "k" else word
             after_degree = _AFTER_DEGREE.get(word) if tokens[-1:] == ["degree"] else None
-            tokens += _spelt(after_degree or word.casefold(), tokens)
-    return tokens
+            word = after_degree or word.casefold()
+            raised = word in _RAISED and bool(tokens) and tokens[-1] in units()
+            tokens += [_RAISED[word]] if raised else _SPEEDS.get(word, (word,))
+    later = [*tokens[1:], "^"]  # "in" is a unit where nothing follows that one could be in
+    return ["inch" if word == "in" and after[0] == "^" else word for word, after in zip(tokens, later, strict=False)]
 
 
-def _spelt(word: str, before: list[str]) -> list[str]:
-    """A word as tokens: mph is mile / hour, squared after a unit is a power."""
-    if word in _RAISED and before and before[-1] in units():
-        return [_RAISED[word]]
-    return list(_SPEEDS.get(word, (word,)))
-
-
-def _means_more(word: str) -> bool:
-    """Whether a word after a number changes what the number says."""
-    single = word.removesuffix("s")
-    return word in NOT_A_UNIT or single in PART or single in SCALE or single in CARDINAL or "'" in word
+def _counts(word: str) -> bool:
+    """Whether a word after a number says another number."""
+    return any(word.removesuffix("s") in table for table in (PART, SCALE, CARDINAL))
 
 
 def _side(word: str, last_word: bool) -> int | None:
@@ -113,16 +102,8 @@ def _side(word: str, last_word: bool) -> int | None:
     return None
 
 
-def _what(word: str) -> str:
-    """What a unit measures; a noun that is no unit stands for itself, in the singular."""
-    return _known(word)[0]
-
-
-def _size(word: str) -> Fraction:
-    return _known(word)[1]
-
-
 def _known(word: str) -> tuple[str, Fraction]:
+    """What a unit measures, and how much of that; a noun that is no unit stands for itself, in the singular."""
     for form in (word, word.removesuffix("s"), word.removesuffix("es")):
         if form in units():
             return units()[form]
