@@ -18,7 +18,7 @@ import lcpo
 from lcpo.cli import cli
 from lcpo.engines.models import SHIPPED, ModelSource, resolve
 from lcpo.errors import ConfigError, LcpoError, TaskError
-from lcpo.evaluate.plan import Options, identity, make_plan, protocols, run_names
+from lcpo.evaluate.plan import Options, identity, make_plan, run_names
 from lcpo.evaluate.records import read_samples
 from lcpo.measure.files import LARGE
 from lcpo.tasks import TASKS
@@ -197,7 +197,6 @@ def test_what_is_wrong_is_said_in_one_line(model: Path, long_model: Path, tmp_pa
 
 
 def test_the_papers_protocol(long_model: Path) -> None:
-    assert protocols() == ["l1"]
     settings = make_plan(Options(models=(str(long_model),), task="sums", protocol="l1", problems=2)).settings
     assert (settings.samples, settings.temperature, settings.top_p, settings.cap) == (16, 0.6, 0.95, 8192)
     assert settings.subjects[0].budgets == (512, 1024, 2048, 3600)

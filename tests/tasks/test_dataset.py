@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from rows import ROWS, lines, write
 
-from lcpo.errors import ConfigError, MissingExtra, TaskError
+from lcpo.errors import ConfigError, TaskError
 from lcpo.tasks.columns import parse
 from lcpo.tasks.dataset import key, load, without_instruction
 from lcpo.types import Problem
@@ -405,17 +404,3 @@ class TestErrors:
             load(str(tmp_path / "a.zip"))
         with pytest.raises(TaskError, match=r"holds nothing at 'data/tst'; name one: .*::data/test"):
             load(f"{tmp_path}/a.zip::data/tst")
-
-
-class TestMissingExtras:
-    @pytest.mark.parametrize(
-        ("package", "source"), [("pyarrow", "a.parquet"), ("datasets", "hub:owner/name@abc::test")]
-    )
-    def test_a_missing_reader_names_the_extra(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, source: str
-    ) -> None:
-        monkeypatch.setitem(sys.modules, package, None)
-        monkeypatch.chdir(tmp_path)
-        write(tmp_path / "a.parquet", "PAR1")
-        with pytest.raises(MissingExtra, match=rf"{package} .*pip install 'lcpo\[train\]'"):
-            load(source)

@@ -1,12 +1,13 @@
 """Data files as tasks: splits, exclusions, limits, and errors that are all ours."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
 from rows import ROWS, lines, write
 
-from lcpo.errors import ConfigError, LcpoError, TaskError
+from lcpo.errors import ConfigError, LcpoError, MissingExtra, TaskError
 from lcpo.tasks import evaluation, excluding, task, training
 from lcpo.tasks.dataset import load, subset
 from lcpo.types import Problem
@@ -93,3 +94,17 @@ class TestTasks:
                     load(write(tmp_path / name, content))
                 except LcpoError as error:
                     assert "\n" not in str(error)
+
+
+class TestMissingExtras:
+    @pytest.mark.parametrize(
+        ("package", "source"), [("pyarrow", "a.parquet"), ("datasets", "hub:owner/name@abc::test")]
+    )
+    def test_a_missing_reader_names_the_extra(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, source: str
+    ) -> None:
+        monkeypatch.setitem(sys.modules, package, None)
+        monkeypatch.chdir(tmp_path)
+        write(tmp_path / "a.parquet", "PAR1")
+        with pytest.raises(MissingExtra, match=rf"{package} .*pip install 'lcpo\[train\]'"):
+            load(source)

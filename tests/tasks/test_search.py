@@ -67,7 +67,7 @@ def test_places_of_tries_cover_their_marks_and_blanks() -> None:
     thought = " bc265! be440 bc265 xy123Wait ef=518"
     read = read_thought(EXAMPLE, thought)
     assert [thought[start:end] for start, end in read.wasted] == [" be440", " bc265", " xy123"]
-    assert [thought[start:end] for start, end in read.spans("right")] == [" bc265!", " ef=518"]
+    assert [thought[each.start : each.end] for each in read.tries if each.verdict == "right"] == [" bc265!", " ef=518"]
     assert [each.marked for each in read.tries] == [True, False, False, False, False]
 
 
@@ -80,7 +80,8 @@ def test_random_tries_reach_what_is_attainable() -> None:
     """k random tries hold the best pair as often as min(1, k / N) says."""
     rng = random.Random(0)
     hits = 0
-    for each in itertools.islice(search.searches("train", sizes=(8,)), 400):
+    for problem in search.problems("train", 400, sizes=(8,)):
+        each = search.parse(problem.question)
         thought = "".join(f" {pair}{each.sums[pair]:03d}" for pair in rng.sample(list(each.sums), 14))
         hits += read_thought(each, thought).best == each.best
     assert hits / 400 == pytest.approx(search.attainable(14, 28), abs=0.08)

@@ -173,21 +173,18 @@ def memory(recipe: Recipe, shape: Shape, room: float, cards: int, cap: int) -> d
     in chunks of 2,048 tokens. vLLM holds its share unless it sleeps.
     """
     n, rank, trl = shape.parameters, int((recipe.lora or {"r": 0}).get("r", 8)), recipe.trl
+    rows, inner = recipe.group.micro_batch, shape.layers * shape.width + 4 * shape.feed + 8 * shape.width
     trained = 4 * rank * shape.layers * (shape.width + shape.feed) if rank else n
-    rows, actor = recipe.group.micro_batch, expand(recipe.verl).get("actor_rollout_ref", {}).get("actor", {})
-    tokens = rows * (cap + 200) if rows else int(actor.get("ppo_max_token_len_per_gpu", 16_384))
-    inner = shape.layers * shape.width + 4 * shape.feed + 8 * shape.width
-    awake = trl.get("use_vllm") and not recipe.verl and not trl.get("vllm_enable_sleep_mode")
     reference = 0 if rank or not trl.get("beta") else 2 if recipe.verl else 4
-    result = {
-        "weights (fp32)": 4 * n / cards,
-        "gradients and Adam (fp32)": 12 * trained / cards,
-        "reference": reference * n / cards,
-        "gathered layer, activations": 4 * n / shape.layers + 2 * tokens * inner,
-        "logits of a forward pass (fp32, twice)": 8 * (rows * cap if rows else 2048) * shape.vocabulary,
-        "vLLM": float(trl.get("vllm_gpu_memory_utilization", 0.3)) * room * 1e9 if awake else 0.0,
+    states = 2 * (rows * (cap + 200) if rows else 16_384) * inner
+    logits = 8 * (rows * cap if rows else 2048) * shape.vocabulary
+    awake = trl.get("use_vllm") and not recipe.verl and not trl.get("vllm_enable_sleep_mode")
+    return {
+        "weights, the reference's too": (4 + reference) * n / cards / 1e9,
+        "gradients and Adam (fp32)": 12 * trained / cards / 1e9,
+        "one layer gathered, activations, logits": (4 * n / shape.layers + states + logits) / 1e9,
+        "vLLM": float(trl.get("vllm_gpu_memory_utilization", 0.3)) * room if awake else 0.0,
     }
-    return {name: value / 1e9 for name, value in result.items()}
 
 
 def text(planned: Mapping[str, Any]) -> str:
@@ -210,16 +207,11 @@ memory of a card, of {planned["memory_of_card"]:.0f} GB
 {per_card}
   in all                                  {total:.1f} GB   {"fits" if planned["fits"] else "DOES NOT FIT"}
 
-Counted: parameters, generations, rollouts, tokens at most.
 Measured, once, by others: {planned["measured"]}. It lies in the range that it gets here.
-Assumed, never measured: memory, and seconds and hours from
-- generation at {ROLLOUT[1]:.0%}-{ROLLOUT[0]:.0%} of the bandwidth, and {STEP[0]}-{STEP[1]} s a decoding step at least
-- passes at {UPDATE[1]:.0%}-{UPDATE[0]:.0%} of the arithmetic, with recomputation
-- responses as long as the budgets drawn (max rows: 0.6 of them); early in a run they are longer
-- nodes joined fast enough that sharding over them costs nothing"""
+Assumed, never measured: memory, and seconds and hours from generation at {ROLLOUT[1]:.0%}-{ROLLOUT[0]:.0%} of the
+bandwidth, passes at {UPDATE[1]:.0%}-{UPDATE[0]:.0%} of the arithmetic, and responses as long as the budgets drawn (max
+rows: 0.6 of them; early in a run they are longer)."""
 
 
 def _range(pair: Any) -> str:
-    low, high = pair
-    form = ".0f" if low >= 10 else ".2g"
-    return f"{low:{form}} - {high:{form}}"
+    return " - ".join(f"{value:{'.0f' if pair[0] >= 10 else '.2g'}}" for value in pair)

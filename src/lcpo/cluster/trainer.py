@@ -107,12 +107,12 @@ class LcpoVerlTrainer(PPOTrainerSync):  # type: ignore[misc]
         line = {
             "step": self.global_steps,
             **record,
-            "kl": _number(metrics, "actor/kl_loss"),
-            "entropy": _number(metrics, "actor/entropy"),
-            "grad_norm": _number(metrics, "actor/grad_norm"),
+            "kl": dial.finite(metrics.get("actor/kl_loss")),
+            "entropy": dial.finite(metrics.get("actor/entropy")),
+            "grad_norm": dial.finite(metrics.get("actor/grad_norm")),
             "tokens": self.generated,
-            "seconds_generate": _number(timing_raw, "gen"),
-            "seconds_update": _number(timing_raw, "update_actor"),
+            "seconds_generate": dial.finite(timing_raw.get("gen")),
+            "seconds_update": dial.finite(timing_raw.get("update_actor")),
             "seconds": round(time.perf_counter() - self.started, 3),
         }
         with (Path(self.setup.run) / "metrics.jsonl").open("a", encoding="utf-8") as file:
@@ -165,8 +165,3 @@ def check_nodes() -> None:
         except ray.exceptions.RayError as error:
             reason = getattr(error, "cause", None) or error
             raise EngineError(f"node {node['NodeManagerAddress']}: {reason}") from None
-
-
-def _number(table: Any, name: str) -> float | None:
-    value = table.get(name)
-    return None if value is None or not np.isfinite(float(value)) else float(value)

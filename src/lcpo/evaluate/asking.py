@@ -111,5 +111,5 @@ def _warnings(source: ModelSource, world: Generated | None, question: str) -> li
     """What a reader of the answer should know of the question."""
     if world is None or world.knows(question):
         return []
-    (example,) = world.make("validation", 1, 0)
+    (example,) = world.problems("validation", 1)
     return [f"{source.name} knows only questions like {example.question!r}; its answer to another one means nothing"]

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from lcpo.budgets import prompt
 from lcpo.decode import Ask, Response, method, run_methods
-from lcpo.engines.base import Engine, user
+from lcpo.engines.base import Engine, sub_seed, user
 from lcpo.evaluate.inert import changes
-from lcpo.evaluate.plan import Place, Settings, row_seed
+from lcpo.evaluate.plan import Place, Settings
 from lcpo.evaluate.records import Sample
 from lcpo.measure.filler import filler_tokens, token_texts
 from lcpo.tasks.base import Steps, Task, count_steps
@@ -64,7 +65,7 @@ def ask_of(settings: Settings, place: Place, problems: Sequence[Problem], engine
         conversation=user(prompt(problem, NO_BUDGET, model.wording)),
         budget=place.cell.asked,
         engine=engine,
-        seed=row_seed(settings, problem, place.sample),
+        seed=sub_seed(settings.seed, problem.id, place.sample),  # whatever the model, method and budget are
         cap=settings.cap,
         wording=model.wording,
         temperature=settings.temperature,
@@ -87,7 +88,7 @@ def _sample(
     problem: Problem,
     response: Response,
     grade: Grade,
-    counts: Mapping[str, int | None],
+    counts: Mapping[str, Any],
 ) -> Sample:
     cell, model = place.cell, place.cell.model
     return Sample(
@@ -109,9 +110,6 @@ def _sample(
         prompt=response.prompt,
         text=response.response.text,
         tokens=response.tokens,
-        thinking_tokens=counts["thinking_tokens"],
-        answer_tokens=counts["answer_tokens"],
-        filler_tokens=counts["filler_tokens"],
         length_source="ids" if response.from_ids else "usage",
         finish_reason="length" if response.finish == "length" else "stop",
         truncated=response.finish == "length",
@@ -121,9 +119,8 @@ def _sample(
         answer=grade.answer,
         gold=" | ".join(problem.answers),
         calls=response.calls,
-        right_steps=counts["right_steps"],
-        useless_tokens=counts["useless_tokens"],
         grade_failed=grade.failed,
+        **counts,
     )
 
 

@@ -16,7 +16,6 @@ from lcpo import tasks
 from lcpo.budgets import BudgetSampler
 from lcpo.budgets.prompting import template_named
 from lcpo.decode import METHODS, method
-from lcpo.engines.base import sub_seed
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, TaskError, unknown
 from lcpo.measure.files import differences, model_sha256
@@ -182,11 +181,6 @@ def batches(settings: Settings) -> Iterator[list[Place]]:
             yield [Place(cell, *row) for cell in each for row in rows[start : start + size]]
 
 
-def row_seed(settings: Settings, problem: Problem, sample: int) -> int:
-    """The seed of a sample: it follows from (seed, problem, sample), whatever the model, method and budget are."""
-    return sub_seed(settings.seed, problem.id, sample)
-
-
 def problems_sha256(problems: Sequence[Problem]) -> str:
     """A hash of the problems: ids, texts and answers, in order."""
     text = json.dumps([asdict(problem) for problem in problems], ensure_ascii=False, sort_keys=True)
@@ -218,18 +212,13 @@ def check(settings: Settings) -> None:
 # ---- from options to settings ---------------------------------------------------------------------------------------
 
 
-def protocols() -> list[str]:
-    """Names of the shipped evaluation protocols."""
-    folder = resources.files("lcpo.evaluate") / "protocols"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
-
-
 def read_protocol(name: str) -> dict[str, Any]:
     """The `evaluate` table of a shipped protocol. Raises ConfigError naming those that exist."""
-    if name not in protocols():
-        raise unknown("protocol", name, protocols())
-    text = (resources.files("lcpo.evaluate") / "protocols" / f"{name}.toml").read_text(encoding="utf-8")
-    return cast(dict[str, Any], tomllib.loads(text)["evaluate"])
+    folder = resources.files("lcpo.evaluate") / "protocols"
+    files = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    if name not in files:
+        raise unknown("protocol", name, files)
+    return cast(dict[str, Any], tomllib.loads(files[name].read_text(encoding="utf-8"))["evaluate"])
 
 
 def make_plan(options: Options) -> Plan:
@@ -239,9 +228,9 @@ def make_plan(options: Options) -> Plan:
     protocol = read_protocol(options.protocol) if options.protocol else {}
     given = {**protocol, **{name: value for name, value in vars(options).items() if value not in (None, ())}}
     task = _task(options, sources)
-    limit = None
-    if "problems" in given or _trained_on(task, sources):
-        limit = int(_shared("problems", PROBLEMS, given, sources))
+    tables: list[Mapping[str, Any]] = [source.tables.get("task", {}) for source in sources]
+    trained = [table for table in tables if table.get("name") == task.name]  # of models that were trained on this task
+    limit = int(_shared("problems", PROBLEMS, given, sources)) if "problems" in given or trained else None
     loaded = task.load(cast(Split, options.split), limit, options.seed)
     if not loaded.problems:
         raise TaskError(f"{task.name} has no {options.split} problems")
@@ -259,7 +248,7 @@ def make_plan(options: Options) -> Plan:
         temperature=_shared("temperature", TEMPERATURE, given, sources),
         top_p=_shared("top_p", TOP_P, given, sources),
         cap=options.cap or _cap(given, sources, [budget for model in models for budget in model.budgets]),
-        box=given.get("box") or _box(_trained_on(task, sources)),
+        box=given.get("box") or ("require" if {each.get("box") for each in trained} == {"require"} else "prefer"),
         batch=options.batch,
         inert=options.inert,
     )
@@ -355,17 +344,6 @@ def _told_task(options: Options) -> Task:
     if options.verifier and options.verifier != task.verifier:
         raise ConfigError(f"task {task.name} is graded by {task.verifier}; leave --verifier out, or --task")
     return task.with_data(list(options.data), columns) if options.data else task
-
-
-def _trained_on(task: Task, sources: Sequence[ModelSource]) -> list[Mapping[str, Any]]:
-    """The [task] tables of the models that were trained on this task."""
-    tables: list[Mapping[str, Any]] = [source.tables.get("task", {}) for source in sources]
-    return [table for table in tables if table.get("name") == task.name]
-
-
-def _box(trained_on: Sequence[Mapping[str, Any]]) -> Box:
-    """How boxes are read: as the models were trained on this task, else preferred."""
-    return "require" if trained_on and all(table.get("box") == "require" for table in trained_on) else "prefer"
 
 
 def identity(source: ModelSource) -> str:

@@ -139,17 +139,10 @@ def read_rows(samples: Iterable[Sample], words: Words) -> tuple[Curves, dict[str
         of_task = numbers.setdefault(sample.task, {})
         row.add(sample, of_task.setdefault(sample.problem, len(of_task)), words)
     curves: Curves = {}
-    ranks = {task: _ranks(list(of_task)) for task, of_task in numbers.items()}
+    ranks = {task: np.argsort(np.argsort(list(of_task))) for task, of_task in numbers.items()}  # by name
     for row in rows.values():
         row.problems = array("i", ranks[row.curve.task][np.array(row.problems)].tolist())
         curves.setdefault(row.curve, []).append(row)
     for members in curves.values():
         members.sort(key=lambda row: (row.budget is None, row.budget or 0))
     return curves, {task: len(of_task) for task, of_task in numbers.items()}
-
-
-def _ranks(names: list[str]) -> IntArray:
-    """The place of each name in their sorted order. [N] -> [N]."""
-    ranks = np.empty(len(names), dtype=np.int64)
-    ranks[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-    return ranks

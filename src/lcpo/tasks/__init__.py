@@ -1,35 +1,41 @@
 """Tasks by name: benchmarks, training sets and worlds of our own (searches, sums). To add one: one line in a table."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from lcpo.errors import unknown
 from lcpo.tasks import dataset as _dataset
 from lcpo.tasks import search as _search
 from lcpo.tasks import sums as _sums
-from lcpo.tasks.base import Loaded, Split, Task, VerifierName
+from lcpo.tasks.base import Generated, Loaded, Split, Task, VerifierName
 from lcpo.tasks.benchmarks import BENCHMARKS as _BENCHMARKS
 from lcpo.tasks.dataset import evaluation
-from lcpo.tasks.search import Searches
-from lcpo.tasks.sums import Sums
 from lcpo.tasks.words import WORDS as _WORDS
 from lcpo.types import Problem
 
 __all__ = ["TASKS", "Loaded", "Split", "Task", "VerifierName", "evaluation", "excluding", "task", "training"]
 
+_ALL: tuple[Split, ...] = ("train", "validation", "test")
+_UNSEEN: tuple[Split, ...] = ("validation", "test")
+
 TASKS: Mapping[str, Task] = {
     one.name: one
     for one in (
-        Searches("search", "which two of 8-10 numbers add up closest to 500", "exact", _search.CHANCE),
-        Searches(
-            *("search_unseen", "the same of 6, 7, 11 or 12 numbers, never trained on", "exact", _search.UNSEEN_CHANCE),
-            sizes=_search.UNSEEN_SIZES,
-            splits=("validation", "test"),
+        Generated(
+            *("search", "which two of 8-10 numbers add up closest to 500", "exact", _search.CHANCE),
+            *(_search.problems, _ALL, _search.steps, _search.QUESTION),
         ),
-        Sums("sums", "sums of 4-8 labelled two-digit terms modulo 100", "exact", _sums.CHANCE),
-        Sums(
+        Generated(
+            *("search_unseen", "the same of 6, 7, 11 or 12 numbers, never trained on", "exact", _search.UNSEEN_CHANCE),
+            *(partial(_search.problems, sizes=_search.UNSEEN_SIZES), _UNSEEN, _search.steps, _search.QUESTION),
+        ),
+        Generated(
+            *("sums", "sums of 4-8 labelled two-digit terms modulo 100", "exact", _sums.CHANCE),
+            *(_sums.problems, _ALL, _sums.steps, _sums.QUESTION),
+        ),
+        Generated(
             *("sums_long", "the same with 9-10 terms, never trained on", "exact", _sums.CHANCE),
-            sizes=_sums.UNSEEN_SIZES,
-            splits=("validation", "test"),
+            *(partial(_sums.problems, sizes=_sums.UNSEEN_SIZES), _UNSEEN, _sums.steps, _sums.QUESTION),
         ),
         *_WORDS,
         *_BENCHMARKS,

@@ -2,19 +2,32 @@
 
 import hashlib
 import itertools
+import random
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar, get_args
 
 from lcpo.errors import TaskError
 from lcpo.measure.filler import tokens_within
 from lcpo.thinking import CLOSE, Thinking, split_text
 from lcpo.types import Dropped, Problem
 
-Drawn = TypeVar("Drawn")
 Split = Literal["train", "validation", "test"]
 VerifierName = Literal["math", "choice", "exact"]
+
+
+class Canonical(Protocol):
+    """A problem with a form that all its reorderings share."""
+
+    @property
+    def canonical(self) -> str: ...
+
+
+Drawn = TypeVar("Drawn", bound=Canonical)
+Drawing = Callable[[random.Random, Split, int], Drawn]
+"""(random numbers, split, size) -> a problem of that split and size."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +118,22 @@ def split_by_hash(form: str) -> Split:
     return "test" if bucket == 0 else "validation" if bucket == 1 else "train"
 
 
-def different(draw: Callable[[int], Drawn], sizes: Sequence[int], form: Callable[[Drawn], str]) -> Iterator[Drawn]:
-    """An endless stream of what `draw` gives for each size in turn, no two with the same canonical form."""
-    seen: set[str] = set()
+def stream(
+    world: str, split: Split, sizes: Sequence[int], seed: int, allowed: range, draw: Drawing[Drawn]
+) -> Iterator[Drawn]:
+    """An endless stream of a world's problems of a split, no two with the same canonical form; sizes take turns.
+
+    Raises TaskError for an unknown split, or for a size that the world does not have.
+    """
+    if split not in get_args(Split):
+        raise TaskError(f"split is {split!r}; allowed are {', '.join(get_args(Split))}")
+    if not sizes or not {*sizes} <= {*allowed}:
+        raise TaskError(f"sizes are {list(sizes)}; allowed are {allowed[0]} to {allowed[-1]}")
+    rng, seen = random.Random(f"{world}-{split}-{seed}"), set[str]()
     for size in itertools.cycle(sizes):
-        while form(drawn := draw(size)) in seen:
+        while (drawn := draw(rng, split, size)).canonical in seen:
             pass
-        seen.add(form(drawn))
+        seen.add(drawn.canonical)
         yield drawn
 
 
@@ -119,22 +141,26 @@ def different(draw: Callable[[int], Drawn], sizes: Sequence[int], form: Callable
 class Generated(Task):
     """A task that makes its own problems, an endless stream for every split; a hash decides which split holds one.
 
-    sizes: the sizes that take turns in the stream. splits: those that this task has.
+    make: (split, count, seed=...) -> the first problems of the split's stream. splits: those that this task has. read:
+    (question, thought) -> the steps of the thought. form: what questions look like where a model that was trained in
+    this world alone can make nothing of others.
     """
 
-    sizes: tuple[int, ...] = ()
+    make: Callable[..., list[Problem]]
     splits: tuple[Split, ...] = ("train", "validation", "test")
-
-    @abstractmethod
-    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """The first `count` problems of the split's stream."""
+    read: Callable[[str, str], Steps] | None = None
+    form: re.Pattern[str] | None = None
 
     def knows(self, question: str) -> bool:
-        """Whether a question is one of this world, so that a model trained in it alone can make something of it."""
-        return True
+        """Whether a question is one of this world."""
+        return self.form is None or self.form.fullmatch(question.strip()) is not None
+
+    def steps(self, problem: Problem, thought: str) -> Steps | None:
+        """See Task.steps."""
+        return self.read(problem.question, thought) if self.read else None
 
     def load(self, split: Split = "test", limit: int | None = None, seed: int = 0) -> Loaded:
         """See Task.load. Raises TaskError for a split that this task does not have."""
         if split not in self.splits:
             raise TaskError(f"{self.name} has no {split} split; it has {', '.join(self.splits)}")
-        return Loaded(self.make(split, COUNTS[split] if limit is None else limit, seed))
+        return Loaded(self.make(split, COUNTS[split] if limit is None else limit, seed=seed))

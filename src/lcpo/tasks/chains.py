@@ -13,11 +13,11 @@ moves it. One story is never trained on.
 import itertools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split, different, split_by_hash
+from lcpo.tasks.base import Split, split_by_hash, stream
 from lcpo.types import Problem
 
 SIZES = (3, 4, 5, 6, 7, 8, 9)
@@ -128,13 +128,11 @@ def _step(sentence: str) -> int | None:
     numbers = re.findall(r"\d+", sentence)
     for story in (*STORIES, UNSEEN_STORY):
         for sign, texts in ((1, story.gains), (-1, story.losses)):
-            if any(re.fullmatch(_pattern(text), sentence) for text in texts):
-                return sign * int(numbers[0])
+            for text in texts:
+                named = re.sub(r"\\{(name|other)\\}", r"[A-Z][a-z]+", re.escape(text))
+                if re.fullmatch(named.replace(r"\{n\}", r"\d+"), sentence):
+                    return sign * int(numbers[0])
     return None
-
-
-def _pattern(sentence: str) -> str:
-    return re.sub(r"\\{n\\}", r"\\d+", re.sub(r"\\{(name|other)\\}", r"[A-Z][a-z]+", re.escape(sentence)))
 
 
 def split_of(chain: Chain) -> Split:
@@ -157,27 +155,16 @@ def draw(rng: random.Random, split: Split, size: int) -> Chain:
             return chain
 
 
-def draws(split: Split, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterator[Chain]:
-    """An endless stream of chains of the split, no two with the same canonical form; sizes take turns."""
-    rng = random.Random(f"chains-{split}-{seed}")
-    return different(lambda size: draw(rng, split, size), sizes, lambda chain: chain.canonical)
-
-
 def as_problem(chain: Chain, story: Story, rng: random.Random) -> Problem:
     """The chain as a Problem: no instruction, its size the number of steps."""
     name = f"chain-{chain.start}{''.join(f'{step:+d}' for step in chain.steps)}"
     return Problem(name, tell(chain, story, rng), (chain.answer,), instruction="", size=str(len(chain.steps)))
 
 
-@dataclass(frozen=True)
-class ChainsTask(Generated):
-    """The task of chains of `sizes` steps, in stories that take turns."""
-
-    sizes: tuple[int, ...] = SIZES
-    stories: tuple[Story, ...] = STORIES
-
-    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See Generated.make."""
-        rng = random.Random(f"chains-story-{split}-{seed}")
-        stream = itertools.islice(draws(split, self.sizes, seed), count)
-        return [as_problem(chain, rng.choice(self.stories), rng) for chain in stream]
+def problems(
+    split: Split, count: int, *, seed: int = 0, sizes: Sequence[int] = SIZES, stories: Sequence[Story] = STORIES
+) -> list[Problem]:
+    """The first `count` problems of a split's stream, in stories that are drawn."""
+    rng = random.Random(f"chains-story-{split}-{seed}")
+    chains = stream("chains", split, sizes, seed, range(1, HIGHEST), draw)
+    return [as_problem(chain, rng.choice(stories), rng) for chain in itertools.islice(chains, count)]

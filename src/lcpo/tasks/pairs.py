@@ -12,13 +12,13 @@ another wording never moves it. One wording is never trained on.
 import itertools
 import random
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split, Steps, different, split_by_hash
-from lcpo.tasks.search import Tries, Try, Verdict
+from lcpo.tasks.base import Split, Steps, split_by_hash, stream
+from lcpo.tasks.search import Look, Tries, has_one_best, read_tries
 from lcpo.types import Problem
 
 TARGET = 100
@@ -74,8 +74,7 @@ class Pairs:
 
     def has_one_best(self) -> bool:
         """Whether one pair alone is closest to TARGET, and none hits it."""
-        first, second = sorted(map(distance, self.all))[:2]
-        return 0 < first < second
+        return has_one_best(self.numbers, TARGET)
 
 
 def distance(pair: Sequence[int]) -> int:
@@ -89,7 +88,8 @@ def spoken(pair: Sequence[int]) -> str:
 
 
 _TRY = re.compile(
-    r"(?<!\d)(\d+)(?:\+| and | plus )(\d+)(?:=| make |: tens \d+, ones \d+, so )(\d+)(?!\d)(?:, (\d+) off)?(!?)"
+    r"(?<!\d)(\d+)(?:\+| and | plus )(\d+)(?:=| make |: tens \d+, ones \d+, so )(?P<total>\d+)(?!\d)(?:, (\d+) off)?"
+    r"(?P<mark>!?)"
 )
 
 
@@ -106,23 +106,20 @@ def read_thought(problem: Pairs, thought: str) -> Tries:
 
     Anything else (a try that was cut, "Wait") is no try and is passed over.
     """
-    tries, known = list[Try](), dict[tuple[int, int], int]()  # right pairs as they were tried, with their distance
-    for match in _TRY.finditer(thought):
-        first, second, total = (int(number) for number in match.group(1, 2, 3))
-        verdict = _verdict(problem, (first, second), match, known)
-        if verdict == "right":
-            known[first, second] = distance((first, second))
-        tries.append(Try(spoken((first, second)), total, bool(match[5]), verdict, *match.span()))
-    best = min(known, key=known.__getitem__, default=None)
-    return Tries(tuple(tries), spoken(best) if best else None)
+
+    def look(match: re.Match[str]) -> Look:
+        pair = int(match[1]), int(match[2])
+        known = pair[0] != pair[1] and set(pair) <= set(problem.numbers)
+        right = int(match["total"]) == sum(pair) and match[4] in (None, str(distance(pair)))
+        return spoken(pair), spoken(sorted(pair)) if known else None, right, distance(pair)
+
+    return read_tries(thought, _TRY, look)
 
 
-def _verdict(problem: Pairs, pair: tuple[int, int], match: re.Match[str], known: Container[tuple[int, int]]) -> Verdict:
-    if pair[0] == pair[1] or not set(pair) <= set(problem.numbers):
-        return "invented"
-    if int(match[3]) != sum(pair) or (match[4] is not None and int(match[4]) != distance(pair)):
-        return "wrong"
-    return "doubled" if pair in known or pair[::-1] in known else "right"
+def steps(question: str, thought: str) -> Steps:
+    """The steps of a thought about a question: a step is a try."""
+    tries = read_thought(parse(question), thought)
+    return Steps(tries.count("right"), tries.wasted)
 
 
 def split_of(problem: Pairs) -> Split:
@@ -138,12 +135,6 @@ def draw(rng: random.Random, split: Split, size: int) -> Pairs:
             return problem
 
 
-def draws(split: Split, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterator[Pairs]:
-    """An endless stream of searches of the split, no two with the same canonical form; sizes take turns."""
-    rng = random.Random(f"pairs-{split}-{seed}")
-    return different(lambda size: draw(rng, split, size), sizes, lambda problem: problem.canonical)
-
-
 def as_problem(problem: Pairs, wording: str) -> Problem:
     """The search as a Problem: no instruction, its size the number of numbers; "48 and 17" and "48, 17" are right."""
     a, b = problem.best
@@ -153,20 +144,10 @@ def as_problem(problem: Pairs, wording: str) -> Problem:
     return Problem(name, question, answers, instruction="", size=str(len(problem.numbers)))
 
 
-@dataclass(frozen=True)
-class PairsTask(Generated):
-    """The task of searches among `sizes` numbers, in wordings that take turns."""
-
-    sizes: tuple[int, ...] = SIZES
-    wordings: tuple[str, ...] = WORDINGS
-
-    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See Generated.make."""
-        rng = random.Random(f"pairs-wording-{split}-{seed}")
-        stream = itertools.islice(draws(split, self.sizes, seed), count)
-        return [as_problem(problem, rng.choice(self.wordings)) for problem in stream]
-
-    def steps(self, problem: Problem, thought: str) -> Steps:
-        """See Task.steps: a step is a try."""
-        tries = read_thought(parse(problem.question), thought)
-        return Steps(tries.count("right"), tries.wasted)
+def problems(
+    split: Split, count: int, *, seed: int = 0, sizes: Sequence[int] = SIZES, wordings: Sequence[str] = WORDINGS
+) -> list[Problem]:
+    """The first `count` problems of a split's stream, in wordings that are drawn."""
+    rng = random.Random(f"pairs-wording-{split}-{seed}")
+    searches = stream("pairs", split, sizes, seed, range(3, HIGHEST), draw)
+    return [as_problem(search, rng.choice(wordings)) for search in itertools.islice(searches, count)]

@@ -12,13 +12,13 @@ a hash of its canonical form, before anything is trained: reordering or relabell
 import itertools
 import random
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split, Steps, different, split_by_hash
+from lcpo.tasks.base import Split, Steps, split_by_hash, stream
 from lcpo.types import Problem
 
 LABELS = "abcdefghijkl"
@@ -33,6 +33,9 @@ TOKENS_PER_TRY = 4.2
 """Tokens of the shortest try: the pair, three digits, and now and then a mark."""
 
 Verdict = Literal["right", "doubled", "wrong", "invented"]
+Look = tuple[str, str | None, bool, int]
+"""What a try says: its pair as an answer, the same in one order (None: invented), whether its sum is right, and how far
+that sum is from the target."""
 
 
 def pairs_of(size: int) -> int:
@@ -94,13 +97,18 @@ class Search:
         """How far the sum of a pair is from TARGET."""
         return abs(self.sums[pair] - TARGET)
 
+    @property
+    def canonical(self) -> str:
+        """See `canonical`."""
+        return canonical(self.numbers)
+
     def number(self, label: str) -> int:
         """The number that a label stands for."""
         return self.numbers[self.labels.index(label)]
 
 
 _WORD = re.compile(r"([a-l])(\d{3})\b")
-_QUESTION = re.compile(rf"Which two of(?: [a-l]\d{{3}}){{3,}} add up closest to {TARGET}\?")
+QUESTION = re.compile(rf"Which two of(?: [a-l]\d{{3}}){{3,}} add up closest to {TARGET}\?")
 
 
 def parse(question: str) -> Search:
@@ -142,17 +150,31 @@ class Tries:
         """How many tries are right, doubled, wrong or invented; the right ones are distinct."""
         return sum(each.verdict == verdict for each in self.tries)
 
-    def spans(self, *verdicts: Verdict) -> list[tuple[int, int]]:
-        """The places [start, end) in characters of the thought of all tries with these verdicts."""
-        return [(each.start, each.end) for each in self.tries if each.verdict in verdicts]
-
     @property
     def wasted(self) -> list[tuple[int, int]]:
         """The places [start, end) in characters of the doubled, wrong and invented tries."""
-        return self.spans("doubled", "wrong", "invented")
+        return [(each.start, each.end) for each in self.tries if each.verdict != "right"]
 
 
-_TRY = re.compile(r" ?([a-z])([a-z])(?:=|:(\d{3})\+(\d{3})=)?(\d{3})(?!\d)(!?)")
+def read_tries(thought: str, form: re.Pattern[str], look: Callable[[re.Match[str]], Look]) -> Tries:
+    """The tries of a thought, each a match of `form` that `look` reads; anything else is no try and is passed over.
+
+    form has groups `total` and `mark`.
+    """
+    tries, known = list[Try](), dict[str, tuple[int, str]]()  # right pairs in order, with their distance
+    for match in form.finditer(thought):
+        said, pair, right, distance = look(match)
+        verdict: Verdict = "doubled" if pair in known else "right"
+        if pair is None or not right:
+            verdict = "invented" if pair is None else "wrong"
+        elif verdict == "right":
+            known[pair] = distance, said
+        tries.append(Try(said, int(match["total"]), bool(match["mark"]), verdict, *match.span()))
+    best = min(known.values(), key=lambda each: each[0], default=None)
+    return Tries(tuple(tries), best[1] if best else None)
+
+
+_TRY = re.compile(r" ?([a-z])([a-z])(?:=|:(\d{3})\+(\d{3})=)?(?P<total>\d{3})(?!\d)(?P<mark>!?)")
 
 
 def read_thought(search: Search, thought: str) -> Tries:
@@ -160,25 +182,22 @@ def read_thought(search: Search, thought: str) -> Tries:
 
     Anything else (a try that was cut, "Wait") is no try and is passed over.
     """
-    tries, known = list[Try](), dict[str, int]()  # right pairs with their distance, in order
-    for match in _TRY.finditer(thought):
-        first, second = sorted(match.group(1, 2))
-        verdict = _verdict(search, first, second, match, known)
-        if verdict == "right":
-            known[first + second] = search.distance(first + second)
-        tries.append(Try(first + second, int(match[5]), bool(match[6]), verdict, *match.span()))
-    return Tries(tuple(tries), min(known, key=known.__getitem__, default=None))
+
+    def look(match: re.Match[str]) -> Look:
+        pair = "".join(sorted(match.group(1, 2)))
+        if pair not in search.sums:
+            return pair, None, False, 0
+        shown = tuple(f"{search.number(label):03d}" for label in match.group(1, 2))
+        right = int(match["total"]) == search.sums[pair] and match.group(3, 4) in ((None, None), shown)
+        return pair, pair, right, search.distance(pair)
+
+    return read_tries(thought, _TRY, look)
 
 
-def _verdict(search: Search, first: str, second: str, match: re.Match[str], known: Container[str]) -> Verdict:
-    pair = first + second
-    if pair not in search.sums:
-        return "invented"
-    written = match.group(3, 4)
-    shown = tuple(f"{search.number(label):03d}" for label in match.group(1, 2))
-    if int(match[5]) != search.sums[pair] or (written != (None, None) and written != shown):
-        return "wrong"
-    return "doubled" if pair in known else "right"
+def steps(question: str, thought: str) -> Steps:
+    """The steps of a thought about a question: a step is a try."""
+    tries = read_thought(parse(question), thought)
+    return Steps(tries.count("right"), tries.wasted)
 
 
 def canonical(numbers: Sequence[int]) -> str:
@@ -191,9 +210,9 @@ def split_of(numbers: Sequence[int]) -> Split:
     return split_by_hash(f"search {canonical(numbers)}")
 
 
-def has_one_best(numbers: Sequence[int]) -> bool:
-    """Whether one pair alone is closest to TARGET, and none hits it."""
-    first, second = sorted(abs(x + y - TARGET) for x, y in itertools.combinations(numbers, 2))[:2]
+def has_one_best(numbers: Sequence[int], target: int = TARGET) -> bool:
+    """Whether one pair alone adds up closest to the target, and none hits it."""
+    first, second = sorted(abs(x + y - target) for x, y in itertools.combinations(numbers, 2))[:2]
     return 0 < first < second
 
 
@@ -205,19 +224,6 @@ def draw(rng: random.Random, split: Split, size: int) -> Search:
             return Search(numbers, "".join(sorted(rng.sample(LABELS, size))))
 
 
-def searches(split: Split, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterator[Search]:
-    """An endless stream of searches of the split, no two with the same canonical form; sizes take turns.
-
-    Raises TaskError for an unknown split or a size that no labels are left for.
-    """
-    if split not in get_args(Split):
-        raise TaskError(f"split is {split!r}; allowed are {', '.join(get_args(Split))}")
-    if not sizes or min(sizes) < 3 or max(sizes) > len(LABELS):
-        raise TaskError(f"sizes are {list(sizes)}; allowed are 3 to {len(LABELS)} numbers")
-    rng = random.Random(f"search-{split}-{seed}")
-    return different(lambda size: draw(rng, split, size), sizes, lambda search: canonical(search.numbers))
-
-
 def as_problem(search: Search) -> Problem:
     """The search as a Problem: no instruction (the tiny reasoner needs none), its size the number of numbers."""
     listed = "-".join(f"{label}{number:03d}" for label, number in zip(search.labels, search.numbers, strict=True))
@@ -226,25 +232,6 @@ def as_problem(search: Search) -> Problem:
 
 
 def problems(split: Split, count: int, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> list[Problem]:
-    """The first `count` problems of a split's stream."""
-    return [as_problem(search) for search in itertools.islice(searches(split, sizes=sizes, seed=seed), count)]
-
-
-@dataclass(frozen=True)
-class Searches(Generated):
-    """The task of searches among `sizes` numbers."""
-
-    sizes: tuple[int, ...] = SIZES
-
-    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See Generated.make."""
-        return problems(split, count, sizes=self.sizes, seed=seed)
-
-    def knows(self, question: str) -> bool:
-        """See Generated.knows."""
-        return _QUESTION.fullmatch(question.strip()) is not None
-
-    def steps(self, problem: Problem, thought: str) -> Steps:
-        """See Task.steps: a step is a try."""
-        tries = read_thought(parse(problem.question), thought)
-        return Steps(tries.count("right"), tries.wasted)
+    """The first `count` problems of a split's stream. Raises TaskError as `stream` does."""
+    searches = stream("search", split, sizes, seed, range(3, len(LABELS) + 1), draw)
+    return [as_problem(search) for search in itertools.islice(searches, count)]

@@ -4,20 +4,20 @@ Answers are uniform on 00-99, so chance is 1 %. Whether a problem is for trainin
 a hash of its canonical form, before anything is trained: reordering or relabelling a sum never moves it.
 """
 
+import itertools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from lcpo.errors import TaskError
-from lcpo.tasks.base import Generated, Split, Steps, different, split_by_hash
+from lcpo.tasks.base import Split, Steps, split_by_hash, stream
 from lcpo.types import Problem
 
 LABELS = "abcdefghijkl"
 """Terms carry consecutive labels that start anywhere, so that sizes beyond those trained on use known labels."""
 MODULUS = 100
-_QUESTION = re.compile(r"Add(?: [a-l]\d\d){2,}\.")
+QUESTION = re.compile(r"Add(?: [a-l]\d\d){2,}\.")
 _TERM = re.compile(r"\b([a-l])(\d\d)\b")
 _STEP = re.compile(r"Wait|([a-l])(?:[\d+:,]*(?:=|\+))*?[\d+:,=]*?(\d\d)(?![\d+:,=])")
 CHANCE = 1 / MODULUS
@@ -43,6 +43,11 @@ class Sum:
         return LABELS[self.first : self.first + len(self.terms)]
 
     @property
+    def canonical(self) -> str:
+        """See `canonical`."""
+        return canonical(self.terms)
+
+    @property
     def answer(self) -> str:
         """The sum modulo 100, two digits."""
         return f"{sum(self.terms) % MODULUS:02d}"
@@ -63,32 +68,19 @@ def split_of(terms: Sequence[int]) -> Split:
     return split_by_hash(canonical(terms))
 
 
-def draw(rng: random.Random, split: Split, sizes: Sequence[int]) -> Sum:
-    """One sum of the split, its size uniform over `sizes`, its first label uniform."""
-    size = rng.choice(sizes)
+def draw(rng: random.Random, split: Split, size: int) -> Sum:
+    """One sum of the split with `size` terms, its first label uniform."""
+    rng.choice((size,))  # decides nothing; without it the problems of a seed would be others
     while True:
         terms = tuple(rng.randrange(MODULUS) for _ in range(size))
         if split_of(terms) == split:
             return Sum(terms, rng.randint(0, len(LABELS) - size))
 
 
-def sums(split: Split, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> Iterator[Sum]:
-    """An endless stream of sums of the split, no two with the same canonical form; sizes take turns.
-
-    Raises TaskError for an unknown split or a size that no labels are left for.
-    """
-    if split not in get_args(Split):
-        raise TaskError(f"split is {split!r}; allowed are {', '.join(get_args(Split))}")
-    if not sizes or min(sizes) < 2 or max(sizes) > len(LABELS):
-        raise TaskError(f"sizes are {list(sizes)}; allowed are 2 to {len(LABELS)} terms")
-    rng = random.Random(f"sums-{split}-{seed}")
-    return different(lambda size: draw(rng, split, (size,)), sizes, lambda one: canonical(one.terms))
-
-
 def parse(question: str) -> Sum:
     """The sum that a question asks for. Raises TaskError where it asks for none."""
     words = _TERM.findall(question)
-    if _QUESTION.fullmatch(question.strip()) is None:
+    if QUESTION.fullmatch(question.strip()) is None:
         raise TaskError(f"not a question about a sum: {question[:80]!r}; it reads like 'Add b48 c17 d93 e25.'")
     return Sum(tuple(int(term) for _, term in words), LABELS.index(words[0][0]))
 
@@ -131,25 +123,11 @@ def as_problem(one: Sum) -> Problem:
 
 
 def problems(split: Split, count: int, *, sizes: Sequence[int] = SIZES, seed: int = 0) -> list[Problem]:
-    """The first `count` problems of a split's stream."""
-    stream = sums(split, sizes=sizes, seed=seed)
-    return [as_problem(next(stream)) for _ in range(count)]
+    """The first `count` problems of a split's stream. Raises TaskError as `stream` does."""
+    sums = stream("sums", split, sizes, seed, range(2, len(LABELS) + 1), draw)
+    return [as_problem(one) for one in itertools.islice(sums, count)]
 
 
-@dataclass(frozen=True)
-class Sums(Generated):
-    """The task of sums of `sizes` terms."""
-
-    sizes: tuple[int, ...] = SIZES
-
-    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See Generated.make."""
-        return problems(split, count, sizes=self.sizes, seed=seed)
-
-    def knows(self, question: str) -> bool:
-        """See Generated.knows."""
-        return _QUESTION.fullmatch(question.strip()) is not None
-
-    def steps(self, problem: Problem, thought: str) -> Steps:
-        """See Task.steps: a step names a label and gives the total up to it (see read_thought)."""
-        return read_thought(parse(problem.question), thought)
+def steps(question: str, thought: str) -> Steps:
+    """The steps of a thought about a question: each names a label and gives the total up to it (see read_thought)."""
+    return read_thought(parse(question), thought)

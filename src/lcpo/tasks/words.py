@@ -1,52 +1,43 @@
 """What smol is trained and tested on: searches for a pair and chains, in plain English; alone, in turn, and unseen."""
 
-from dataclasses import dataclass
+from functools import partial
 
 from lcpo.tasks import chains, pairs
 from lcpo.tasks.base import Generated, Split
-from lcpo.tasks.chains import ChainsTask
-from lcpo.tasks.pairs import PairsTask
 from lcpo.types import Problem
 
-_PAIRS = PairsTask("pairs", "which two of 7-9 numbers add up closest to 100", "exact", pairs.chance(pairs.SIZES))
-_CHAINS = ChainsTask("chains", "stories of 3-9 additions and subtractions", "math", None)
 _UNSEEN: tuple[Split, ...] = ("validation", "test")
+_CHANCE, _UNSEEN_CHANCE = pairs.chance(pairs.SIZES), pairs.chance(pairs.UNSEEN_SIZES)
 
 
-@dataclass(frozen=True)
-class Words(Generated):
+def in_turn(split: Split, count: int, *, seed: int = 0) -> list[Problem]:
     """Searches and chains in turn."""
-
-    def make(self, split: Split, count: int, seed: int) -> list[Problem]:
-        """See Generated.make."""
-        searches = _PAIRS.make(split, (count + 1) // 2, seed)
-        stories = _CHAINS.make(split, count // 2, seed)
-        return [(searches if place % 2 == 0 else stories)[place // 2] for place in range(count)]
+    searches = pairs.problems(split, (count + 1) // 2, seed=seed)
+    stories = chains.problems(split, count // 2, seed=seed)
+    return [(searches if place % 2 == 0 else stories)[place // 2] for place in range(count)]
 
 
 WORDS: tuple[Generated, ...] = (
-    Words("words", "pairs and chains in turn, which smol is trained on", "exact", None),
-    _PAIRS,
-    PairsTask(
-        *("pairs_reworded", "pairs in a wording never trained on", "exact", pairs.chance(pairs.SIZES)),
-        splits=_UNSEEN,
-        wordings=(pairs.UNSEEN_WORDING,),
+    Generated("words", "pairs and chains in turn, which smol is trained on", "exact", None, in_turn),
+    Generated(
+        *("pairs", "which two of 7-9 numbers add up closest to 100", "exact", _CHANCE, pairs.problems), read=pairs.steps
     ),
-    PairsTask(
-        *("pairs_unseen", "pairs of 6, 10 or 11 numbers, never trained on", "exact", pairs.chance(pairs.UNSEEN_SIZES)),
-        splits=_UNSEEN,
-        sizes=pairs.UNSEEN_SIZES,
+    Generated(
+        *("pairs_reworded", "pairs in a wording never trained on", "exact", _CHANCE),
+        *(partial(pairs.problems, wordings=(pairs.UNSEEN_WORDING,)), _UNSEEN, pairs.steps),
     ),
-    _CHAINS,
-    ChainsTask(
+    Generated(
+        *("pairs_unseen", "pairs of 6, 10 or 11 numbers, never trained on", "exact", _UNSEEN_CHANCE),
+        *(partial(pairs.problems, sizes=pairs.UNSEEN_SIZES), _UNSEEN, pairs.steps),
+    ),
+    Generated("chains", "stories of 3-9 additions and subtractions", "math", None, chains.problems),
+    Generated(
         *("chains_reworded", "chains in a story never trained on", "math", None),
-        splits=_UNSEEN,
-        stories=(chains.UNSEEN_STORY,),
+        *(partial(chains.problems, stories=(chains.UNSEEN_STORY,)), _UNSEEN),
     ),
-    ChainsTask(
+    Generated(
         *("chains_long", "chains of 10-12 steps, never trained on", "math", None),
-        splits=_UNSEEN,
-        sizes=chains.UNSEEN_SIZES,
+        *(partial(chains.problems, sizes=chains.UNSEEN_SIZES), _UNSEEN),
     ),
 )
 """The tasks in words."""

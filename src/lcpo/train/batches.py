@@ -48,24 +48,16 @@ def by_length(output: dict[str, Any]) -> torch.Tensor:
 
 
 def part_of(output: dict[str, Any], chosen: torch.Tensor) -> dict[str, Any]:
-    """The rows `chosen` of a batch, padded to the longest of them only."""
-    rows = len(output["completion_ids"])
-
-    def picked(value: Any) -> Any:
-        return value[chosen] if isinstance(value, torch.Tensor) and value.ndim and len(value) == rows else value
-
-    return _trimmed({name: picked(value) for name, value in output.items()})
-
-
-def _trimmed(batch: dict[str, Any]) -> dict[str, Any]:
-    """The batch without columns that hold nothing but padding: left of the prompts, right of the responses."""
-    prompt = int(batch["prompt_mask"].sum(dim=1).max())
-    response = int(batch["completion_mask"].sum(dim=1).max())
-    width = batch["completion_ids"].shape[1]
-    result = dict(batch)
-    for name in PROMPT:
-        result[name] = batch[name][:, batch[name].shape[1] - prompt :]
-    for name, value in batch.items():
-        if name in PER_TOKEN and value.ndim == 2 and value.shape[1] == width:
-            result[name] = value[:, :response]
+    """The rows `chosen` of a batch without columns that hold only padding: left of prompts, right of responses."""
+    rows, width = output["completion_ids"].shape
+    prompt, response = (int(output[f"{name}_mask"][chosen].sum(dim=1).max()) for name in ("prompt", "completion"))
+    result = {}
+    for name, value in output.items():
+        if isinstance(value, torch.Tensor) and value.ndim and len(value) == rows:
+            value = value[chosen]
+        if name in PROMPT:
+            value = value[:, value.shape[1] - prompt :]
+        elif name in PER_TOKEN and value.ndim == 2 and value.shape[1] == width:
+            value = value[:, :response]
+        result[name] = value
     return result

@@ -17,19 +17,14 @@ SURROUNDINGS = 256
 """Tokens, at most, of what stands around a question in its prompt: template, instruction, budget."""
 
 
-def task_of(table: TaskTable, seed: int) -> Task:
-    """The task that a recipe names or describes. Raises ConfigError or TaskError."""
+def load(table: TaskTable, seed: int) -> tuple[Task, Loaded]:
+    """The task that a recipe names or describes, and its training problems. Raises TaskError where there are none."""
     if table.name is not None:
         found = excluding(task(table.name), table.exclude)
-        return replace(found, verifier=table.verifier) if table.verifier else found
-    return training(
-        list(table.data), columns=table.columns or None, verifier=table.verifier, exclude=table.exclude, seed=seed
-    )
-
-
-def load(table: TaskTable, seed: int) -> tuple[Task, Loaded]:
-    """The task and its training problems. Raises TaskError where there are none."""
-    found = task_of(table, seed)
+        found = replace(found, verifier=table.verifier) if table.verifier else found
+    else:
+        columns = table.columns or None
+        found = training(list(table.data), columns, table.verifier, exclude=table.exclude, seed=seed)
     loaded = found.load("train", table.problems, seed)
     if not loaded.problems:
         raise TaskError(f"task {found.name} has no training problems (left out: {loaded.dropped})")
@@ -52,9 +47,9 @@ def fitting(loaded: Loaded, recipe: Recipe, model: str, cap: int) -> Loaded:
         return loaded
     template, budget = recipe.budget.template, longest_budget(recipe)
     doubtful = [p for p in loaded.problems if len(p.question.encode()) + SURROUNDINGS > context - cap]
-    prompts = (
-        encode(tokenizer, [ask(user_message(p, template), budget, template) for p in doubtful]) if doubtful else []
-    )
+    if not doubtful:
+        return loaded
+    prompts = encode(tokenizer, [ask(user_message(p, template), budget, template) for p in doubtful])
     long = {p.id for p, prompt in zip(doubtful, prompts, strict=True) if len(prompt) > context - cap}
     if len(long) == len(loaded.problems):
         raise ConfigError(

@@ -69,7 +69,8 @@ def logprobs(
     width = responses.shape[1] - 1
     if width:
         causal = torch.ones(width, width, dtype=torch.bool, device=responses.device).tril()
-        seen = torch.cat([_wide(mask[which], width), causal.expand(len(which), width, width)], dim=2)
+        prompt = mask[which].bool()[:, None, :].expand(len(which), width, mask.shape[1])
+        seen = torch.cat([prompt, causal.expand(len(which), width, width)], dim=2)
         at = mask.sum(1)[which][:, None] + torch.arange(width, device=responses.device)
         rest = backbone(
             input_ids=responses[:, :-1],
@@ -87,7 +88,3 @@ def logprobs(
     entropy = -(given.exp() * given).sum(dim=-1)
     blank = chosen.new_zeros(responses.shape)
     return blank.masked_scatter(kept, chosen), blank.masked_scatter(kept, entropy)
-
-
-def _wide(mask: torch.Tensor, width: int) -> torch.Tensor:
-    return mask.bool()[:, None, :].expand(len(mask), width, mask.shape[1])

@@ -71,6 +71,11 @@ def describe(
     }
 
 
+def finite(value: Any) -> float | None:
+    """A number as it may stand in JSON, None for anything else."""
+    return float(value) if isinstance(value, (int, float, np.number)) and np.isfinite(value) else None
+
+
 def scalars(record: Mapping[str, Any]) -> dict[str, float]:
     """The plain numbers of a record and of its bins, flat, for TensorBoard; what is None is left out."""
     flat = {name: float(value) for name, value in record.items() if isinstance(value, (int, float))}

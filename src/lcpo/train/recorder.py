@@ -1,7 +1,6 @@
 """What a run writes down and shows at each step of RL."""
 
 import json
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from lcpo.measure.files import write_text, writing
 from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import LogTable
 from lcpo.train.checkpoint import cut_back
+from lcpo.train.metrics import finite
 
 KEEP = ("loss", "grad_norm", "learning_rate", "kl", "entropy", "clip_ratio/region_mean")
 """What a line of metrics.jsonl takes from TRL's own log."""
@@ -52,16 +52,14 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self.seen = trainer.record
         line: dict[str, Any] = {"step": state.global_step}
         line |= trainer.record if fresh else dict.fromkeys(trainer.record)
-        line |= {name.split("/")[0]: _finite(logs.get(name)) for name in KEEP}
+        line |= {name.split("/")[0]: finite(logs.get(name)) for name in KEEP}
         line["tokens"] = trainer.tokens
         for name, total in trainer.seconds.items():
             line[f"seconds_{name}"] = round(total - self.timed[name], 4)
         self.timed = dict(trainer.seconds)
         line["seconds"] = round(self.before + time.perf_counter() - self.started, 3)
-        with (
-            writing(f"{self.run / 'metrics.jsonl'}"),
-            (self.run / "metrics.jsonl").open("a", encoding="utf-8") as file,
-        ):
+        path = self.run / "metrics.jsonl"
+        with writing(str(path)), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
         if fresh:
             self._rollouts(state.global_step)
@@ -115,7 +113,3 @@ class Stop(TrainerCallback):  # type: ignore[misc]
         if state.global_step % self.every == 0 and self.asked():
             control.should_training_stop = True
             control.should_save = True
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None

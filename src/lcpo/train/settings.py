@@ -79,11 +79,8 @@ def _check_type(key: str, value: Any) -> None:
         TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise ConfigError(f"trl.{key}: {reason} (given {value!r}, TRL wants {_type_name(wanted)})") from None
-
-
-def _type_name(wanted: Any) -> str:
-    return wanted.__name__ if isinstance(wanted, type) else str(wanted).replace("typing.", "")
+        name = wanted.__name__ if isinstance(wanted, type) else str(wanted).replace("typing.", "")
+        raise ConfigError(f"trl.{key}: {reason} (given {value!r}, TRL wants {name})") from None
 
 
 def _machine(recipe: Recipe) -> dict[str, Any]:

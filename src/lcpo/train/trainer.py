@@ -29,6 +29,7 @@ from lcpo.train import checkpoint, metrics
 from lcpo.train.batches import by_length, micro_batches, part_of
 from lcpo.train.data import ask, columns
 from lcpo.train.logprobs import LARGEST, SHARED, WORTH, distinct, logprobs, shareable
+from lcpo.train.policy import plain
 from lcpo.train.reward import COLUMNS, LcpoReward
 from lcpo.types import Budget, FloatArray, Outcomes
 
@@ -73,9 +74,8 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
 
         reward_funcs: one or several more, added to the objective's reward. order: which row of the data set each visit
         takes (None: one pass, in TRL's order). TRL is handed places in the data set only, since it fetches the rows of
-        a generation again for every micro-batch. Raises ConfigError for budgets of a kind that the objective has no
-        rule for, or that args.max_completion_length cuts off; and for an eval_dataset: budgets are measured by `lcpo
-        eval`.
+        a generation again for every micro-batch. Raises ConfigError for an eval_dataset, and for budgets of a kind that
+        the objective has no rule for, or that args.max_completion_length cuts off.
         """
         self.options = options or Options()
         if rest.get("eval_dataset") is not None:
@@ -126,7 +126,8 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         step = int(self.state.global_step)
         self.reward.objective = self._objective_at(step)
         inputs = self._with_budgets(inputs, step, group)
-        torch.manual_seed(_mix(self.args.seed, step, self.accelerator.process_index))
+        mixed = np.random.default_rng([17, self.args.seed, step, self.accelerator.process_index])
+        torch.manual_seed(int(mixed.integers(2**31)))
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         self._replace_advantages(output, len(inputs), group)
         return output
@@ -281,27 +282,24 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         """TRL's, or where prompts repeat and one process trains on a CPU, the same with each prompt read once."""
         cut = input_ids.shape[1] - logits_to_keep
         shares = distinct(input_ids[:, :cut]) if self.shares_prompts else None
-        if shares is None or len(shares[0]) > WORTH * len(input_ids) or self._too_large(input_ids, logits_to_keep):
+        large = len(input_ids) * logits_to_keep * self.model.config.vocab_size > LARGEST
+        if shares is None or len(shares[0]) > WORTH * len(input_ids) or large:
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, *args, **kwargs
             )
-        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         batch = dict(zip(SHARED, (input_ids, attention_mask, input_ids, attention_mask), strict=True))
         batch = {name: ids[:, :cut] if name.startswith("prompt") else ids[:, cut:] for name, ids in batch.items()}
         size = kwargs.get("batch_size") or len(input_ids)
         if size >= len(input_ids):
-            logps, entropies = logprobs(inner, batch, self.temperature, shares, self._entropy_bonus_enabled)
+            logps, entropies = logprobs(plain(model), batch, self.temperature, shares, self._entropy_bonus_enabled)
             return logps, entropies if kwargs.get("compute_entropy") else None, None
         logps = torch.zeros(batch["completion_ids"].shape, device=input_ids.device)
         # TRL asks for parts where no gradient is wanted: old and reference log-probabilities
         for chosen in torch.split(torch.argsort(by_length(batch), stable=True), size):
             part = part_of(batch, chosen)
-            some, _ = logprobs(inner, part, self.temperature, distinct(part["prompt_ids"]))
+            some, _ = logprobs(plain(model), part, self.temperature, distinct(part["prompt_ids"]))
             logps[chosen, : some.shape[1]] = some
         return logps, None, None
-
-    def _too_large(self, input_ids: Any, kept: int) -> bool:
-        return bool(len(input_ids) * kept * self.model.config.vocab_size > LARGEST)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """TRL's step, with the seconds of the update counted apart from those of generation and scoring."""
@@ -326,7 +324,3 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Nothing: lcpo writes its own card, with the numbers of the run."""
-
-
-def _mix(*parts: int) -> int:
-    return int(np.random.default_rng([17, *parts]).integers(2**31))
