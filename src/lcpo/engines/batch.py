@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lcpo.engines.base import Request
-from lcpo.engines.cache import PromptCache, SlotCache, mask_of
+from lcpo.engines.cache import PromptCache, SlotCache, next_logits
 from lcpo.engines.graphs import BURST, StepGraphs
 from lcpo.engines.sampling import Sampling, choose, uniforms
 
@@ -275,14 +275,7 @@ class RunningBatch:
         width = int(self.position.max()) + 1
         same = bool((self.position == self.position[0]).all())
         self.cache.place(position, width, int(self.position[0]) if same else None)
-        out = self.model(
-            input_ids=tokens[:, None],
-            position_ids=position[:, None],
-            attention_mask=mask_of(position, width, self.model.dtype),
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        self.logits = out.logits[:, -1]
+        self.logits = next_logits(self.model, self.cache, tokens, position, width)
         self.position = self.position + 1
 
 

@@ -106,6 +106,18 @@ class SlotCache(Cache):  # type: ignore[misc]
         return 0
 
 
+def next_logits(model: Any, cache: SlotCache, tokens: torch.Tensor, position: torch.Tensor, width: int) -> torch.Tensor:
+    """The model reads a token of each row, [B], where `cache.place` has said; the logits of the next, [B, V]."""
+    logits: torch.Tensor = model(
+        input_ids=tokens[:, None],
+        position_ids=position[:, None],
+        attention_mask=mask_of(position, width, model.dtype),
+        past_key_values=cache,
+        use_cache=True,
+    ).logits
+    return logits[:, -1]
+
+
 def mask_of(position: torch.Tensor, width: int, dtype: torch.dtype) -> torch.Tensor:
     """What each row may attend to, [B, 1, 1, width]: 0 up to its own position, -inf beyond."""
     beyond = torch.arange(width, device=position.device) > position[:, None]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lcpo.engines.cache import SlotCache, mask_of
+from lcpo.engines.cache import SlotCache, next_logits
 from lcpo.engines.sampling import Sampling, choose
 
 BURST = 8
@@ -103,13 +103,7 @@ class StepGraphs:
         tokens = choose(self.logits[:rows], self.uniform[:rows], Sampling(**columns))
         position = self.position[:rows]
         self.cache.place(position, width)
-        out = self.model(
-            input_ids=tokens[:, None],
-            position_ids=position[:, None],
-            attention_mask=mask_of(position, width, self.model.dtype),
-            past_key_values=self.cache,
-            use_cache=True,
-        )
+        logits = next_logits(self.model, self.cache, tokens, position, width)
         self.tokens[:rows] = tokens
-        self.logits[:rows] = out.logits[:, -1]
+        self.logits[:rows] = logits
         position += 1

@@ -16,7 +16,7 @@ from lcpo.evaluate.detectors import detect
 from lcpo.evaluate.inert import inert
 from lcpo.evaluate.records import Sample
 from lcpo.evaluate.rows import Row, read_rows
-from lcpo.measure.statistics import clustered_mean, interval, pass_at_k
+from lcpo.measure.statistics import clustered_mean, interval, mean, pass_at_k
 from lcpo.types import FloatArray
 
 SCHEMA = 2
@@ -95,19 +95,15 @@ def _line(row: Row, problems: int, joint: Joint, chance: float | None) -> dict[s
         "tokens_ci95": interval(joint.tokens_draws[:, row.place]),
         **adherence(row.used(), row.budget),
         **{name: float(row.column(name).mean()) for name in ("no_answer", "truncated", "forced")},
-        "no_thought": _mean((thinking == 0).astype(np.float64)),
+        "no_thought": mean(thinking == 0),
         "filler": _share(row, "filler_tokens", "tokens"),
         "useless": _share(row, "useless_tokens", "thinking_tokens"),
-        "right_steps_mean": _mean(row.known("right_steps")),
+        "right_steps_mean": mean(row.known("right_steps")),
         **inert(row),
         "grade_timeouts": int(failed.sum()) if len(failed) else None,
         "requests_failed": None,
-        "repetition": _mean(np.array(row.repetitions, dtype=np.float64)),
+        "repetition": mean(np.array(row.repetitions, dtype=np.float64)),
     }
-
-
-def _mean(values: FloatArray) -> float | None:
-    return float(values.mean()) if len(values) else None
 
 
 def _tokens(row: Row) -> dict[str, Any]:
@@ -115,12 +111,12 @@ def _tokens(row: Row) -> dict[str, Any]:
     tokens = row.known("tokens")
     low, middle, high = map(float, np.percentile(tokens, (5, 50, 95))) if len(tokens) else (None, None, None)
     return {
-        "tokens_mean": _mean(tokens),
+        "tokens_mean": mean(tokens),
         "tokens_median": middle,
         "tokens_p5": low,
         "tokens_p95": high,
-        "thinking_tokens_mean": _mean(row.known("thinking_tokens")),
-        "answer_tokens_mean": _mean(row.known("answer_tokens")),
+        "thinking_tokens_mean": mean(row.known("thinking_tokens")),
+        "answer_tokens_mean": mean(row.known("answer_tokens")),
         "length_source": row.one("length_source"),
     }
 
@@ -143,14 +139,15 @@ def adherence(length: FloatArray, budget: int | None) -> dict[str, float | None]
     if budget is None or not len(length):
         return dict.fromkeys(names)
     off = length - budget
+    mae = float(np.abs(off).mean())
     values: list[float | None] = [
         float(length.mean()) / budget - 1,
-        float(np.abs(off).mean()),
-        float(np.abs(off).mean()) / budget,
+        mae,
+        mae / budget,
         float(np.sqrt((off**2).mean())) / budget,
         *(float((100 * np.abs(off) <= x * budget).mean()) for x in WITHIN),
         float((off > 0).mean()),
-        _mean(off[off > 0]),
+        mean(off[off > 0]),
         float((off > SOFT).mean()) if budget >= SOFT_FROM else None,
     ]
     return dict(zip(names, values, strict=True))
@@ -158,7 +155,7 @@ def adherence(length: FloatArray, budget: int | None) -> dict[str, float | None]
 
 def _behaviour(row: Row) -> dict[str, Any]:
     """Words of each list per 1,000 tokens, of the first samples of the row, and the share of tokens in the thought."""
-    thinking, answer = (_mean(row.known(name)) for name in ("thinking_tokens", "answer_tokens"))
+    thinking, answer = (mean(row.known(name)) for name in ("thinking_tokens", "answer_tokens"))
     both = (thinking or 0) + (answer or 0)
     rates = {name: 1000 * count / row.tokens_read if row.tokens_read else None for name, count in row.words.items()}
     return {

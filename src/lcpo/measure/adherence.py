@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lcpo.measure.statistics import slope, spearman
+from lcpo.measure.statistics import mean, slope, spearman
 from lcpo.types import FloatArray, IntArray
 
 DISTINCT = 8
@@ -19,17 +19,24 @@ def dial(asked: IntArray, length: IntArray, correct: FloatArray, bins: Sequence[
     """
     rows = asked > 0
     a, n, c = asked[rows].astype(float), length[rows].astype(float), correct[rows]
-    result: dict[str, Any] = {
+    off = np.abs(n - a) / a
+    place = np.searchsorted(np.asarray(bins), a, side="right") - 1
+    inside = [(low, place == i) for i, low in enumerate(bins)]
+    return {
         "slope": slope(a, n),
         "rank_correlation": rank_correlation(asked, length),
-        "mare": float(np.mean(np.abs(n - a) / a)) if len(a) else None,
-        "signed_error": float(np.mean(n / a - 1)) if len(a) else None,
-        "over_budget": float(np.mean(n > a)) if len(a) else None,
-        "budget_mean": float(a.mean()) if len(a) else None,
+        "mare": mean(off),
+        "signed_error": mean(n / a - 1),
+        "over_budget": mean(n > a),
+        "budget_mean": mean(a),
+        "bins": [
+            {
+                **{"from": low, "rollouts": int(here.sum()), "budget": mean(a[here]), "length": mean(n[here])},
+                **{"mare": mean(off[here]), "accuracy": mean(c[here])},
+            }
+            for low, here in inside
+        ],
     }
-    where = np.searchsorted(np.asarray(bins), a, side="right") - 1
-    result["bins"] = [_bin(bins[i], a[where == i], n[where == i], c[where == i]) for i in range(len(bins))]
-    return result
 
 
 def rank_correlation(asked: IntArray, length: IntArray) -> float | None:
@@ -37,16 +44,3 @@ def rank_correlation(asked: IntArray, length: IntArray) -> float | None:
     rows = asked > 0
     enough = len(np.unique(asked[rows])) >= DISTINCT
     return spearman(asked[rows].astype(float), length[rows].astype(float)) if enough else None
-
-
-def _bin(low: int, a: FloatArray, n: FloatArray, c: FloatArray) -> dict[str, Any]:
-    if len(a) == 0:
-        return {"from": low, "rollouts": 0, "budget": None, "length": None, "mare": None, "accuracy": None}
-    return {
-        "from": low,
-        "rollouts": len(a),
-        "budget": float(a.mean()),
-        "length": float(n.mean()),
-        "mare": float(np.mean(np.abs(n - a) / a)),
-        "accuracy": float(c.mean()),
-    }

@@ -6,8 +6,10 @@ everything with an error bar is clustered by problem: standard errors here, boot
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lcpo.types import FloatArray, IntArray
 
@@ -15,6 +17,11 @@ LEVELS = (2.5, 97.5)
 """Percentiles that bound an interval of 95 %."""
 BLOCK = 64
 """Bootstrap resamples drawn at a time, so that memory stays at BLOCK x problems."""
+
+
+def mean(values: NDArray[Any]) -> float | None:
+    """The mean of an array; None of nothing."""
+    return float(values.mean()) if len(values) else None
 
 
 def clustered_mean(sums: FloatArray, counts: FloatArray) -> tuple[float | None, float | None]:
@@ -28,11 +35,11 @@ def clustered_mean(sums: FloatArray, counts: FloatArray) -> tuple[float | None, 
     total, problems = float(counts.sum()), len(counts)
     if problems == 0:
         return None, None
-    mean = float(sums.sum()) / total
+    average = float(sums.sum()) / total
     if problems == 1:
-        return mean, None
-    squares = float(((sums - counts * mean) ** 2).sum())
-    return mean, math.sqrt(problems / (problems - 1) * squares) / total
+        return average, None
+    squares = float(((sums - counts * average) ** 2).sum())
+    return average, math.sqrt(problems / (problems - 1) * squares) / total
 
 
 def pass_at_k(samples: IntArray, right: IntArray, k: int) -> float | None:

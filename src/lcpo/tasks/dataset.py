@@ -72,7 +72,7 @@ def load(
             own = key(problem)
             if reason and missing == "raise":
                 raise TaskError(f"{where}: {reason}; mend or remove that row")
-            reason = reason or _held(own, held)
+            reason = reason or (f"held by {title(held[own], held.values())}" if own in held else "")
             if not reason:
                 seen.setdefault(own, []).append((problem, where))
                 if len(seen[own]) > 1 and duplicates == "drop":
@@ -90,17 +90,14 @@ def load(
     return Loaded(kept, dropped, {source: table.sha256 for source, table in tables.items()}, tuple(notes))
 
 
-def _held(own: str, held: Mapping[str, str]) -> str:
-    return f"held by {title(held[own], held.values())}" if own in held else ""
-
-
 def contradictions(repeated: Iterable[Sequence[tuple[Problem, str]]], kept: str) -> list[str]:
     """A note where equal questions ([(problem, where)]) have answers that differ in value, naming the first of them."""
     found = []
     for (problem, where), *others in repeated:
         other = next((one for one in others if _contradict(problem, one[0])), None)
         if other is not None:
-            found.append(f"{where} says {_said(problem)}, {other[1]} says {_said(other[0])}")
+            said, contrary = (" | ".join(_golds(each)) for each in (problem, other[0]))
+            found.append(f"{where} says {said}, {other[1]} says {contrary}")
     if not found:
         return []
     return [f"questions whose answers contradict each other ({kept}): {len(found)}; first: {found[0]}"]
@@ -134,10 +131,6 @@ def _golds(problem: Problem) -> Sequence[str]:
     if not problem.options:
         return problem.answers
     return [problem.options[LETTERS.index(letter)] for letter in problem.answers]
-
-
-def _said(problem: Problem) -> str:
-    return " | ".join(_golds(problem))
 
 
 def key(problem: Problem) -> str:
