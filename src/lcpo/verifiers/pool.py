@@ -169,42 +169,29 @@ class Pool:
 
     def abandon(self) -> None:
         """In a forked child: lets go of the parent's workers."""
-        for worker in self.workers:
-            worker.abandon()
+        while self.workers:
+            self.workers.pop().abandon()
 
 
 _shared: Pool | None = None
 _guard = threading.Lock()
-_hooked = False
 
 
 def shared() -> Pool:
     """The pool of this process, made at the first call: one worker per core that the process may use, at most 8."""
-    global _shared, _hooked
+    global _shared
     with _guard:
         if _shared is None:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             _shared = Pool(min(8, cores))
-            if not _hooked:
-                _hooked = True
-                atexit.register(close)
-                os.register_at_fork(after_in_child=_forked)
+            atexit.register(_shared.close)
+            os.register_at_fork(after_in_child=_forked)
         return _shared
-
-
-def close() -> None:
-    """Ends the workers of this process; the next job starts new ones."""
-    global _shared
-    with _guard:
-        pool, _shared = _shared, None
-    if pool is not None:
-        pool.close()
 
 
 def _forked() -> None:
     """In a forked child: forgets the parent's pool, which may be in the middle of anything."""
     global _shared, _guard
-    _guard = threading.Lock()
-    pool, _shared = _shared, None
+    _guard, pool, _shared = threading.Lock(), _shared, None
     if pool is not None:
         pool.abandon()

@@ -17,7 +17,7 @@ from lcpo.engines.local import LocalEngine
 from lcpo.measure.statistics import slope, spearman
 from lcpo.models.tiny.demonstrations import MARK
 from lcpo.tasks import search
-from lcpo.tasks.search import Search, Tries, attainable, pairs_of, read_thought
+from lcpo.tasks.search import Search, attainable, pairs_of, read_thought
 from lcpo.thinking import CLOSE, OPEN
 from lcpo.types import Budget
 
@@ -77,16 +77,6 @@ def mean(values: Sequence[float] | NDArray[Any]) -> float | None:
     return round(float(np.mean(values)), 4) if len(values) else None
 
 
-def rounded(value: float | None) -> float | None:
-    """To three digits, None of nothing."""
-    return None if value is None else round(value, 3)
-
-
-def picks(tries: Tries, answer: str) -> bool:
-    """Whether the answer is the best pair of the right tries."""
-    return answer == tries.best
-
-
 def by_tries(thinker: Thinker, searches: Sequence[Search], own: bool) -> dict[str, Any]:
     """Accuracy with k tries, over what is attainable: own ones, cut after the k-th, or right ones that are given."""
     questions = [each.question for each in searches]
@@ -100,13 +90,10 @@ def by_tries(thinker: Thinker, searches: Sequence[Search], own: bool) -> dict[st
         chosen = [i for i, tries in enumerate(read) if len(tries) >= k]
         cut = [thoughts[i][: read[i][k - 1].end] for i in chosen]
         answers = thinker.answers([questions[i] for i in chosen], cut, f"answer {k}")
-        right = [answer == searches[i].best for i, answer in zip(chosen, answers, strict=True)]
-        best = [
-            picks(read_thought(searches[i], thought), answer)
-            for i, thought, answer in zip(chosen, cut, answers, strict=True)
-        ]
+        rows = list(zip([searches[i] for i in chosen], cut, answers, strict=True))
+        best = [answer == read_thought(each, thought).best for each, thought, answer in rows]
         possible = attainable(k, pairs_of(len(searches[0].numbers)))
-        accuracy = mean(right)
+        accuracy = mean([answer == each.best for each, _, answer in rows])
         table[str(k)] = {
             "problems": len(chosen),
             "accuracy": accuracy,
@@ -147,7 +134,7 @@ def free(thinker: Thinker, searches: Sequence[Search]) -> dict[str, Any]:
         "sums_right": mean([each.verdict != "wrong" for each in tries if each.verdict != "invented"]),
         "doubled": mean([each.verdict == "doubled" for each in tries]),
         "invented": mean([each.verdict == "invented" for each in tries]),
-        "picks_best": mean([picks(thought, answer) for _, thought, answer in rows if thought.best]),
+        "picks_best": mean([answer == thought.best for _, thought, answer in rows if thought.best]),
         "no_answer": mean([not answer for answer in answers]),
     }
 
@@ -167,7 +154,7 @@ def cuts(thinker: Thinker, searches: Sequence[Search]) -> dict[str, Any]:
         table[f"{share:.0%}"] = {
             "accuracy": mean([answer == each.best for each, _, answer in rows]),
             "attainable": mean([attainable(read.count("right"), len(each.sums)) for each, read, _ in rows]),
-            "picks_best": mean([picks(read, answer) for _, read, answer in rows if read.best]),
+            "picks_best": mean([answer == read.best for _, read, answer in rows if read.best]),
         }
     return table
 
@@ -186,7 +173,7 @@ def waits(thinker: Thinker, searches: Sequence[Search]) -> dict[str, Any]:
     return {
         "goes_on": mean([len(b.tries) > len(a.tries) for a, b in zip(before, after, strict=True)]),
         "right": mean([each.verdict == "right" for each in more]),
-        "picks_best": mean([picks(read, answer) for read, answer in answered]),
+        "picks_best": mean([answer == read.best for read, answer in answered]),
     }
 
 
@@ -211,9 +198,9 @@ def dial(thinker: Thinker, searches: Sequence[Search]) -> dict[str, float | None
     lengths = np.array([len(thinker.ids(text)) + 1 for text in responses], dtype=float)
     budgets = np.array([budget for budget, _ in asked], dtype=float)
     right = [text.partition(CLOSE)[2].strip() == each.best for text, (_, each) in zip(responses, asked, strict=True)]
+    follows = {"slope": slope(budgets, lengths), "rank_correlation": spearman(budgets, lengths)}
     return {
-        "slope": rounded(slope(budgets, lengths)),
-        "rank_correlation": rounded(spearman(budgets, lengths)),
+        **{name: None if value is None else round(value, 3) for name, value in follows.items()},
         "tokens": mean(lengths),
         "accuracy": mean(right),
     }
