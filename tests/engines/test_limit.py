@@ -7,10 +7,10 @@ import pytest
 
 from lcpo.engines.base import Request, user
 from lcpo.engines.limit import ResponseLimit, Tags
-from lcpo.engines.models import SHIPPED
 from lcpo.errors import EngineError
 from lcpo.thinking import split_ids
 from real_tokenizers import build
+from sums_model import EXACT
 
 torch = pytest.importorskip("torch", reason="models need the extra 'train'")
 
@@ -72,7 +72,7 @@ def test_the_tags_are_read_from_the_tokenizer() -> None:
 def test_a_real_model_keeps_to_it() -> None:
     from lcpo.engines.local import LocalEngine
 
-    engine = LocalEngine.load(SHIPPED["tiny-exact"])
+    engine = LocalEngine.load(str(EXACT))
     tags = Tags.of(engine.tokenizer)
 
     def asked(budget: int, seed: int) -> Request:

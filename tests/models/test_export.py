@@ -17,6 +17,7 @@ from lcpo.engines.models import SHIPPED, card_tables, resolve
 from lcpo.errors import ConfigError, EngineError
 from lcpo.models.export import export
 from lcpo.types import NO_BUDGET, Budget, Problem
+from sums_model import EXACT
 
 torch = pytest.importorskip("torch", reason="models need the extra 'train'")
 pytest.importorskip("transformers", reason="models need the extra 'train'")
@@ -183,11 +184,11 @@ main()
 
 def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    done = CliRunner().invoke(cli, ["models", "export", "tiny-exact", str(tmp_path / "out")])
+    done = CliRunner().invoke(cli, ["models", "export", str(EXACT), str(tmp_path / "out")])
     assert done.exit_code == 0, done.exception
     for words in ("float32, into ", '" Think for N tokens."', '" Think for maximum N tokens."', "vllm serve "):
         assert words in done.stdout
-    done = CliRunner().invoke(cli, ["models", "export", "tiny-exact", str(tmp_path / "two"), "--kind", "max", "--json"])
+    done = CliRunner().invoke(cli, ["models", "export", str(EXACT), str(tmp_path / "two"), "--kind", "max", "--json"])
     assert json.loads(done.stdout)["kind"] == "max"
     asks = CliRunner().invoke(cli, ["ask", str(tmp_path / "two"), "Add b48 c17.", "--budget", "12", "--json"])
     assert asks.exit_code == 0, asks.exception
