@@ -34,7 +34,8 @@ def test_what_is_written_is_accepted_by_a_dry_run(tmp_path: Path, monkeypatch: p
     assert "columns by their contents, of ask, result" in made.stdout and "as the model's card says" in made.stdout
     _, recipe = read_recipe(str(tmp_path / "own.toml"))
     assert recipe.task.columns == {"problem": "ask", "answer": "result"}
-    assert (recipe.task.verifier, recipe.objective.name, recipe.budget.largest) == ("math", "max", 64)
+    assert (recipe.task.verifier, recipe.objective.name, recipe.budget.largest) == ("math", "mixed", 64)
+    assert recipe.lora is None and recipe.hindsight is not None and recipe.evaluate.kind == "max"
     monkeypatch.chdir(tmp_path.parent)  # the data are found from the recipe's folder
     dry = lcpo("train", tmp_path / "own.toml", "--dry-run", "--out", tmp_path / "run")
     assert dry.exception is None, dry.exception
@@ -50,7 +51,10 @@ def test_options_and_usual_names_are_recognised_and_context_limits_budgets(tmp_p
     assert "verifier choice: 40 of 40 problems have options" in guesses
     assert "budgets of 32 to 512 tokens: an eighth of 4,096 positions at most" in guesses
     _, recipe = read_recipe(str(tmp_path / "own.toml"))
-    assert (recipe.task.columns, recipe.task.verifier, recipe.trl["max_completion_length"]) == ({}, "choice", 1024)
+    assert (recipe.task.columns, recipe.task.verifier, recipe.trl["max_completion_length"]) == ({}, "choice", 768)
+    _, shipped = read_recipe("lcpo-exact")
+    assert (recipe.objective, recipe.lora, recipe.schedule) == (shipped.objective, shipped.lora, shipped.schedule)
+    assert recipe.trl | {"max_completion_length": 6144} == shipped.trl and recipe.budget.kinds == shipped.budget.kinds
 
 
 def test_what_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -13,7 +13,16 @@ from lcpo.recipes.recipe import read_recipe
 
 
 def test_parameters_of_known_models():
-    billions = {"0.5B": 0.494, "1.5B": 1.777, "7B": 7.616, "8B": 8.19, "32B": 32.76}  # as their cards say
+    billions = {
+        "0.5B": 0.494,
+        "0.6B": 0.596,
+        "1.5B": 1.777,
+        "1.7B": 1.721,
+        "4B": 4.022,
+        "7B": 7.616,
+        "8B": 8.19,
+        "32B": 32.76,
+    }  # as their cards say
     for size, wanted in billions.items():
         assert SHAPES[size].parameters / 1e9 == pytest.approx(wanted, rel=0.01)
 
@@ -48,6 +57,30 @@ def test_more_of_anything_takes_longer():
     assert least("budget.law.high=2000") < least()
     _, recipe = read_recipe("tiny-exact")
     assert plan(recipe, "1xH100")["seconds_generate"][0] > 0.1  # a small model waits for its kernels
+
+
+def test_an_adapter_and_stages_before_rl_are_counted():
+    _, recipe = read_recipe("lcpo-exact")
+    one, eight = plan(recipe, "1xH100"), plan(recipe, "8xH100")
+    shape, rank = SHAPES["0.6B"], 64
+    assert one["model"]["read_from"] == "its name, as 0.6B"
+    trained = rank * 28 * ((1024 + 2048) * 2 + (1024 + 1024) * 2 + (1024 + 3072) * 3)
+    assert one["memory_gb"]["weights, the reference's too"] == pytest.approx((2 * shape.parameters + 4 * trained) / 1e9)
+    assert one["memory_gb"]["gradients and Adam (fp32)"] == pytest.approx(12 * trained / 1e9)
+    assert one["memory_gb"] == eight["memory_gb"] and one["fits"]  # the stages need whole weights on every card
+    assert one["seconds_before"][0] > 0 and one["hours"][0] > eight["hours"][0]
+    more = plan(read_recipe("lcpo-exact", ["hindsight.samples=8000", "hindsight.steps=900"])[1], "1xH100")
+    assert more["seconds_before"][0] > 2 * one["seconds_before"][0]
+    assert plan(read_recipe("l1-exact")[1], "8xH100")["seconds_before"] == (0, 0)
+    wider = plan(read_recipe("lcpo-exact", ["budget.law.high=8192"])[1], "1xH100")
+    assert wider["hours"][0] > 1.5 * one["hours"][0] and wider["tokens_at_most"] == 2 * one["tokens_at_most"]
+
+
+def test_a_model_of_the_hub_is_read_from_the_cache_if_it_is_there(tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    (tmp_path / "config.json").write_text((SHIPPED["tiny"] / "config.json").read_text())
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda name, file: str(tmp_path / file))
+    assert shape_of("somebody/mine") == (shape_of("tiny")[0], "config.json of somebody/mine")
 
 
 def test_errors_say_what_is_allowed():

@@ -1,5 +1,6 @@
 """Recipes: every shipped one loads, survives a round trip through TOML, and nonsense is refused in one line."""
 
+import math
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,34 @@ def test_most_evaluated_budgets_are_never_drawn(name: str) -> None:
     assert law.low <= min(budgets) < max(budgets) <= law.high  # type: ignore[union-attr]
     assert sum(not recipe.budget.seen(tokens) for tokens in budgets) * 2 >= len(budgets)
     assert recipe.evaluate.generation_cap >= 2 * max(budgets)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["lcpo-exact", "lcpo-max"])
+def test_sizes_follow_from_the_budgets(name: str) -> None:
+    for low, high in ((256, 4096), (16, 200), (8, 10)):
+        _, recipe = read_recipe(name, [f"budget.law.low={low}", f"budget.law.high={high}"])
+        asked = recipe.evaluate.budgets
+        assert recipe.trl["max_completion_length"] == math.ceil(1.5 * high)
+        assert recipe.evaluate.generation_cap == 2 * high
+        assert low <= min(asked) < max(asked) <= high and (len(asked) == 8) == (high > 10)
+        assert recipe.evaluate.kind == name.removeprefix("lcpo-")
+    given = ["trl.max_completion_length=999", "evaluate.budgets=[9]", "evaluate.generation_cap=1000"]
+    _, recipe = read_recipe(name, ["budget.law.high=500", *given])
+    assert recipe.trl["max_completion_length"] == 999
+    assert (recipe.evaluate.budgets, recipe.evaluate.generation_cap) == ((9,), 1000)
+    assert parse_recipe(tomllib.loads(recipe.toml()), name) == recipe
+
+
+def test_sizes_of_a_list_of_budgets_and_of_none(recipe: Callable[..., Recipe]) -> None:
+    fixed = recipe(budget={"law": {"law": "fixed", "tokens": [9, 4]}}, trl={"max_completion_length": 20})
+    assert fixed.evaluate.budgets == (4, 9)
+    assert recipe(budget={"kinds": {"none": 1.0}}).evaluate.budgets == ()
+
+
+@pytest.mark.parametrize("name", ["lcpo-exact", "lcpo-max"])
+def test_recipes_for_any_model_are_commented_line_by_line(name: str) -> None:
+    lines = [line for line in recipes.text(name).splitlines() if "=" in line]
+    assert all("#" in line and len(line) <= 130 for line in lines)
 
 
 def test_overrides_are_toml_values() -> None:

@@ -11,11 +11,16 @@ from lcpo.cli import emit
 
 SMALL, LARGE = 256, 1024
 """Largest budget where nothing is known: a model of up to 2,048 positions, and any other."""
+NARROW = 512
+"""Width of the hidden state below which a model is trained whole, without an adapter."""
+WHOLE = 'without = ["lora"]                # a small model: all of its weights are trained\n'
 
 RECIPE = """\
 # A recipe of lcpo. Check it:  lcpo train {file} --dry-run     Train:  lcpo train {file}
-# Everything that can be set, with its default, is what --dry-run prints.
-model = {model}{model_note}
+# What it takes:  lcpo plan {file}
+# What is not said here is as in lcpo-{kind}, which explains every line:  lcpo recipes lcpo-{kind}
+extends = "lcpo-{kind}"
+{without}model = {model}{model_note}
 seed = 0
 
 [task]
@@ -24,39 +29,20 @@ data = {data}{data_note}
 verifier = "{verifier}"{verifier_note}
 # exclude = ["math500.json"]      # test sets whose problems are kept out of training
 
-[budget]
-kinds = {{ {kind} = 0.9, none = 0.1 }}   # exact: use N tokens; max: at most N; none: some prompts name no budget
-per_group = 4                     # budgets of one problem in a group
-redraw = "each_step"
-
-[budget.law]                      # tokens, small ones as often as large ones
-law = "log_uniform"
+[budget.law]                      # tokens; what is evaluated and where responses are cut follow from it
 low = {low}
 high = {high}{high_note}
 
-[hindsight]                       # first the dial: the model's own samples, each told the length that it has
-samples = 2000
-steps = 300
+[hindsight]                       # first the dial: the model's own samples, each told a length that it has
+samples = 2000                    # of a round; there are two
+steps = 200
 
-[objective]                       # then RL: be right, and use the tokens that were asked for (lcpo objectives)
-preset = "{preset}"
-
-[group]
-size = 8                          # responses of a problem in a step
-problems = 8                      # problems in a step
-
-[evaluate]                        # what `lcpo eval` and the model card take
-budgets = {budgets}
-kind = "{kind}"
-generation_cap = {cap}
+[group]                           # then RL: be right, and use the tokens that were asked for
+problems = 16                     # problems of a generation, with 16 rollouts each
 
 [trl]                             # passed to TRL's GRPOConfig unchanged
-max_steps = 200
-learning_rate = 1e-6
-temperature = 1.0
-max_completion_length = {cap}       # twice the largest budget: a response that is longer is cut
-beta = 0.0
-save_steps = 50
+max_steps = 300
+learning_rate = {rate}{rate_note}
 """
 
 
@@ -80,7 +66,7 @@ def command(file: Path, model: str, data: str, columns: str | None, kind: str, a
         raise ConfigError(f"a recipe's name ends in .toml, given {file}")
     of_data, guesses = _data(data, parse(columns))
     of_model, more = _model(model)
-    values: dict[str, Any] = {**of_data, **of_model, "file": file, "kind": kind, "preset": f"l1_{kind}"}
+    values: dict[str, Any] = {**of_data, **of_model, "file": file, "kind": kind}
     values["data"] = json.dumps(_from(file, data), ensure_ascii=False)
     write_text(file, RECIPE.format(**values))
     read_recipe(str(file))
@@ -140,10 +126,9 @@ def _model(model: str) -> tuple[dict[str, Any], list[str]]:
     source = resolve(model)
     if source.kind == "server":
         raise ConfigError(f"{model} is a server, and a server cannot be trained; give a folder or a hub id")
-    config = Path(source.path) / "config.json"
-    context = (
-        json.loads(config.read_text(encoding="utf-8")).get("max_position_embeddings") if config.is_file() else None
-    )
+    path = Path(source.path) / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    context, small = config.get("max_position_embeddings"), config.get("hidden_size", NARROW) < NARROW
     own = source.tables.get("evaluate", {}).get("budgets")
     high = max(own) if own else SMALL if context and context <= 2048 else LARGE
     high = min(high, (context or 2**31) // 8)
@@ -157,6 +142,7 @@ def _model(model: str) -> tuple[dict[str, Any], list[str]]:
         "low": low,
         "high": high,
         "high_note": f"   # {reason}; make it about as long as your model thinks",
-        "budgets": sorted({low, 2 * low, 4 * low, 8 * low, high}),
-        "cap": 2 * high,
+        "without": WHOLE if small else "",
+        "rate": "3e-4" if small else "5e-5",
+        "rate_note": "" if small else "              # of an adapter; for all weights 1e-6 to 5e-6",
     }, [f"budgets of {low} to {high} tokens: {reason}"]

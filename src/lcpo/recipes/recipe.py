@@ -14,6 +14,7 @@ from lcpo.budgets.prompting import template_named
 from lcpo.config import Config, apply_overrides
 from lcpo.errors import ConfigError, unknown
 from lcpo.objectives import OBJECTIVES, PRESETS, AnyObjective, Objective, objective
+from lcpo.recipes import sizes
 from lcpo.tasks.reading import beside
 from lcpo.types import Kind
 
@@ -247,7 +248,8 @@ class Recipe(Config):
     lora: dict[str, Any] | None = None
     """Keywords of peft.LoraConfig; left out: full fine-tuning."""
     trl: dict[str, Any] = Field(default_factory=dict)
-    """Keywords of trl.GRPOConfig, unchanged; max_steps = 0: no RL after the other stages."""
+    """Keywords of trl.GRPOConfig, unchanged; max_steps = 0: no RL after the other stages. max_completion_length follows
+    from the budgets where it is left out, as do evaluate.budgets and evaluate.generation_cap (lcpo.recipes.sizes)."""
     verl: dict[str, Any] = Field(default_factory=dict)
     """Overrides for verl (lcpo.cluster)."""
 
@@ -271,6 +273,19 @@ class Recipe(Config):
             if self.lora is not None and stage is not None and stage.optimizer == "muon":
                 raise ConfigError("optimizer 'muon' is for whole weights; with [lora] take 'adamw'")
         return self
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
+        cap = sizes.cap(self.budget)
+        if cap is None:
+            return self
+        given = self.evaluate
+        table = {
+            "budgets": given.budgets or sizes.evaluated(self.budget),
+            "generation_cap": given.generation_cap or max(2 * (self.budget.largest or 0), cap),
+        }
+        trl = {"max_completion_length": cap, **self.trl}
+        return self.model_copy(update={"trl": trl, "evaluate": given.model_copy(update=table)})
 
     @property
     def updates_per_generation(self) -> int:

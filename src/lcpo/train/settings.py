@@ -10,6 +10,7 @@ from trl import GRPOConfig
 
 from lcpo.errors import ConfigError, unknown
 from lcpo.recipes.recipe import Recipe, check_budgets
+from lcpo.recipes.sizes import MICRO_TOKENS
 
 OURS = {
     "output_dir": "--out",
@@ -39,10 +40,6 @@ DEFAULTS: dict[str, Any] = {
     "logging_nan_inf_filter": False,
 }
 """What lcpo sets where a recipe's [trl] says nothing."""
-
-MICRO_TOKENS = 2**15
-"""Response tokens, at most, of a forward pass on a GPU, where group.micro_batch says nothing."""
-
 
 SHOWN = (
     *("max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "optim", "max_grad_norm", "loss_type", "beta"),
