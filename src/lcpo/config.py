@@ -83,14 +83,6 @@ def _is_named(model: type[BaseModel], tag: str) -> bool:
     return any(tag in get_args(field.annotation) for field in model.model_fields.values())
 
 
-def parse_value(text: str) -> Any:
-    """A TOML value from the command line; a bare word is a string."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def apply_overrides(table: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """`table` with dotted overrides applied (`objective.alpha=1e-3`). Raises ConfigError where one is malformed."""
     result: dict[str, Any] = copy.deepcopy(table)
@@ -104,7 +96,10 @@ def apply_overrides(table: dict[str, Any], overrides: list[str]) -> dict[str, An
             here = here.setdefault(part, {})
             if not isinstance(here, dict):
                 raise ConfigError(f"override {override!r}: {part} is a value, not a table")
-        here[last] = parse_value(value)
+        try:
+            here[last] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            here[last] = value  # a bare word is a string
     return result
 
 

@@ -111,7 +111,9 @@ def _train(prepared: Prepared, quiet: bool) -> dict[str, Any]:
     checkpoint.cut_back(run, done)
     manifest_file = run / "manifest.json"
     if not done or not manifest_file.is_file():
-        files.write_json(manifest_file, _manifest(prepared))
+        record = manifest.run_manifest(prepared.recipe.seed, prepared.exported.data, {"source": prepared.recipe.model})
+        record["versions"] |= {name: metadata.version(name) for name in ("verl", "ray")}
+        files.write_json(manifest_file, {"recipe": prepared.name, "engine": "verl", **record})
     record = json.loads(manifest_file.read_text(encoding="utf-8"))
     before = time.perf_counter()
     if done < prepared.steps:
@@ -152,13 +154,6 @@ def _check(prepared: Prepared) -> None:
         said = [line for line in done.stdout.splitlines() if line.startswith("lcpo: ")]
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise EngineError(said[-1].removeprefix("lcpo: ") if said else f"verl cannot be loaded: {last}")
-
-
-def _manifest(prepared: Prepared) -> dict[str, Any]:
-    recipe = prepared.recipe
-    record = manifest.run_manifest(recipe.seed, prepared.exported.data, {"source": recipe.model})
-    record["versions"] |= {name: metadata.version(name) for name in ("verl", "ray")}
-    return {"recipe": prepared.name, "engine": "verl", **record}
 
 
 def _run(prepared: Prepared, done: int, quiet: bool) -> None:

@@ -108,7 +108,8 @@ def _think(
         draft.take(generation, drop_stop=stopped and (waits > 0 or generation.finish == "end"))
         if not stopped:
             return "cut"
-        left -= _count(generation) - opening
+        ids = generation.kept.ids
+        left -= (len(ids) if ids is not None else max(0, (generation.tokens or 0) - 1)) - opening  # without the stop
         opening = 0
         if waits == 0:
             return "closed" if generation.finish == "stop" else "over"
@@ -127,10 +128,3 @@ def _shorter(generation: Generation, limit: int, draft: ResponseBuilder) -> Gene
     shorter = cut_generation(generation.written.ids, draft.request(limit, stop=(CLOSE,)), draft.ask.engine)
     assert shorter is not None
     return replace(shorter, prompt_tokens=generation.prompt_tokens)
-
-
-def _count(generation: Generation) -> int:
-    """Tokens of a piece of thought, the stop not counted."""
-    if generation.kept.ids is not None:
-        return len(generation.kept.ids)
-    return max(0, (generation.tokens or 0) - 1)

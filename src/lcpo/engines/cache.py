@@ -55,13 +55,11 @@ class SlotCache(Cache):  # type: ignore[misc]
         """Copies what row `rows[i]` of `prompts` holds into slot `slots[i]`."""
         for layer, states in enumerate(prompts.states):
             if layer == len(self.states):
-                self.states.append(tuple(self._store(given) for given in states))  # type: ignore[arg-type]
+                # zeros, since what is never written is multiplied by a probability of 0 and must not be NaN
+                key, value = (x.new_zeros((self.slots, self.room, x.shape[1], x.shape[3])) for x in states)
+                self.states.append((key, value))
             for store, given in zip(self.states[layer], states, strict=True):
                 store[slots, : given.shape[2]] = given.transpose(1, 2)[rows]
-
-    def _store(self, like: torch.Tensor) -> torch.Tensor:
-        """Zeros, since what is never written is multiplied by a probability of 0 and must not be NaN."""
-        return like.new_zeros((self.slots, self.room, like.shape[1], like.shape[3]))
 
     def move(self, sources: NDArray[np.int64], targets: NDArray[np.int64], width: int) -> None:
         """Copies the first `width` positions of some slots to others."""
@@ -74,15 +72,10 @@ class SlotCache(Cache):  # type: ignore[misc]
 
     def grow(self, slots: int, room: int) -> None:
         """Makes room for more rows or longer ones; what is there stays."""
-        old = self.states
-        self.states = []
-        for states in old:
-            stores = []
-            for store in states:
-                larger = store.new_zeros((slots, room, *store.shape[2:]))
-                larger[: self.slots, : self.room] = store
-                stores.append(larger)
-            self.states.append((stores[0], stores[1]))
+        for layer, states in enumerate(self.states):
+            key, value = (store.new_zeros((slots, room, *store.shape[2:])) for store in states)
+            key[: self.slots, : self.room], value[: self.slots, : self.room] = states
+            self.states[layer] = (key, value)
         self.slots, self.room = slots, room
 
     def place(self, position: torch.Tensor, width: int, column: int | None = None) -> None:

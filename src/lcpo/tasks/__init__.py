@@ -74,10 +74,9 @@ def excluding(task: Task, exclude: Sequence[str]) -> Task:
 
 def _held(exclude: Sequence[str]) -> dict[str, list[Problem]]:
     """{name: problems} of test sets to keep out of training. Raises TaskError or ConfigError naming what is wrong."""
-    return {name: _test_problems(name) for name in exclude}
-
-
-def _test_problems(name: str) -> list[Problem]:
-    if name.isidentifier():
-        return task(name).problems("test")
-    return _dataset.load(name, missing="keep", duplicates="keep").problems
+    return {
+        name: task(name).problems("test")
+        if name.isidentifier()
+        else _dataset.load(name, missing="keep", duplicates="keep").problems
+        for name in exclude
+    }

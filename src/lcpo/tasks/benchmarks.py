@@ -45,8 +45,11 @@ class Benchmark(Task):
         """See Task.load. There is a test split only, kept whole: a row without an answer is an error."""
         if split != "test":
             raise TaskError(f"{self.name} is a test set and has no {split} split; train on something else")
+        if not self.data and any("{revision}" in source for source in self.hub):
+            given = " ".join(source.format(revision="COMMIT") for source in self.hub)
+            raise TaskError(f"{self.name} is not pinned to a revision yet; give a file or  --data {given}  yourself")
         loaded = load(
-            self.data or self._pinned(),
+            self.data or self.hub,
             columns=self.columns,
             missing="raise",
             duplicates="keep",
@@ -60,12 +63,6 @@ class Benchmark(Task):
             np.random.RandomState(self.drawn[0]).shuffle(order)
             problems = [problems[int(place)] for place in order[: self.drawn[1]]]
         return replace(loaded, problems=subset(problems, limit, seed))
-
-    def _pinned(self) -> tuple[str, ...]:
-        if any("{revision}" in source for source in self.hub):
-            given = " ".join(source.format(revision="COMMIT") for source in self.hub)
-            raise TaskError(f"{self.name} is not pinned to a revision yet; give a file or  --data {given}  yourself")
-        return self.hub
 
     def with_data(self, data: str | Sequence[str], columns: Mapping[str, str] | None = None) -> Task:
         """This set from files; of a zip without a member, the usual folder is read."""

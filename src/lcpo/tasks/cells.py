@@ -117,7 +117,7 @@ def text(cell: Cell, speaker: str = "user") -> str:
         return _part(cell, speaker)
     if is_conversation(value):
         said = [message for message in value if _speaker(message) == speaker]
-        return text(cell.of(_content(said[-1]))) if said else ""
+        return text(cell.of(said[-1].get("content", said[-1].get("value")))) if said else ""
     if isinstance(value, (list, tuple)) and (len(value) == 1 or _is_parts(value)):
         return "\n".join(filter(None, (text(cell.of(part), speaker) for part in value)))
     raise cell.refused("text, a number, or a conversation")
@@ -131,10 +131,6 @@ def is_conversation(value: Any) -> bool:
 def _speaker(message: Any) -> str:
     who = (message.get("role") or message.get("from")) if isinstance(message, Mapping) else None
     return _ROLES.get(who, who) if isinstance(who, str) else ""
-
-
-def _content(message: Mapping[str, Any]) -> Any:
-    return message["content"] if "content" in message else message.get("value")
 
 
 def _is_parts(value: Any) -> bool:

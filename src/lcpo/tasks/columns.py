@@ -92,7 +92,9 @@ def resolve(
         if role == "problem":
             found = [column for column in found if any(not empty(_value(row, column)) for row in table.rows)]
         if role not in roles and found:
-            roles[role] = (_first_filled(table, found),)
+            # the first in which any row holds something: AGIEval has an `answer` that is null throughout
+            filled = (c for c in found if any(not empty(_value(row, c)) for row in table.rows))
+            roles[role] = (next(filled, found[0]),)
     if "options" not in roles and (several := _option_columns(table)):
         roles["options"] = several
     wrong = tuple(column for column in table.columns if _WRONG.fullmatch(column.strip()))
@@ -163,11 +165,6 @@ def _listed(table: Table) -> str:
         if not table.headless
         else f"{len(table.columns)} columns without names, 0 to {len(table.columns) - 1}"
     )
-
-
-def _first_filled(table: Table, columns: Sequence[str]) -> str:
-    """The first of `columns` in which any row holds something (AGIEval has an `answer` that is null throughout)."""
-    return next((c for c in columns if any(not empty(_value(row, c)) for row in table.rows)), columns[0])
 
 
 def _by_place(table: Table) -> dict[str, tuple[str, ...]]:

@@ -12,11 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from lcpo import verifiers
+from lcpo.engines.formats import format_of
 from lcpo.errors import ConfigError
 from lcpo.measure.filler import filler_tokens
 from lcpo.objectives import Objective, objective
 from lcpo.tasks.base import Task, count_steps
-from lcpo.thinking import OPEN, Marks, Thinking, eos_ids, split_ids
+from lcpo.thinking import Marks, Thinking, eos_ids, split_ids
 from lcpo.types import BoolArray, Budget, IntArray, Outcomes, Problem
 
 COLUMNS = ("correct", "length", "budget", "kind", "truncated", "no_answer", "failed", "tokens", "useless")
@@ -167,11 +168,7 @@ def marks(tokenizer: Any, eos: Collection[int] = ()) -> Marks:
 
 def opens_thought(tokenizer: Any) -> Thinking:
     """True where the chat template ends the prompt with `<think>`, so that a response starts inside the thought."""
-    if getattr(tokenizer, "chat_template", None) is None:
-        return "auto"
-    message = [{"role": "user", "content": "x"}]
-    text = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
-    return True if str(text).rstrip().endswith(OPEN) else "auto"
+    return True if getattr(tokenizer, "chat_template", None) and format_of(tokenizer).opened else "auto"
 
 
 def _golds(columns: Mapping[str, Any]) -> list[Sequence[Any]]:

@@ -339,7 +339,7 @@ def same_recipe(run: Path, recipe: Recipe, resume: bool) -> None:
 
 
 def _write_start(made: Plan) -> None:
-    """The manifest of a run that begins; of one that goes on, the check that its inputs are the same."""
+    """The manifest of a run that begins. Raises ConfigError where one goes on with other data or another base."""
     path = made.run / "manifest.json"
     found: Record = {
         "task": made.task.name,
@@ -351,19 +351,14 @@ def _write_start(made: Plan) -> None:
         found["supervised"] = {source: files.sha256(Path(source)) for source in made.recipe.supervised.data}
     folder = Path(made.base)
     model = {"source": made.recipe.model, "sha256": files.model_sha256(folder) if folder.is_dir() else None}
-    if path.exists():
-        _same_inputs(made.run, _read_json(path), found, model)
-    else:
+    if not path.exists():
         files.write_json(path, {"recipe": made.name, **manifest.run_manifest(made.recipe.seed, found, model)})
-
-
-def _same_inputs(run: Path, record: Record, data_now: Record, model_now: Record) -> None:
-    """Raises ConfigError where a run is resumed with other data or another base under the same names."""
-    for what, now in (("data", portable(data_now)), ("model", portable(model_now))):
+    record = _read_json(path)
+    for what, now in (("data", portable(found)), ("model", portable(model))):
         if portable(record.get(what, now)) != now:
             raise ConfigError(
-                f"{run} was started with other {what} ({record[what]}) than there is now ({now}); put back what was "
-                "there, or start anew with another --out"
+                f"{made.run} was started with other {what} ({record[what]}) than there is now ({now}); put back what "
+                "was there, or start anew with another --out"
             )
 
 

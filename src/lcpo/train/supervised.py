@@ -254,20 +254,17 @@ def read_records(sources: Sequence[str]) -> list[tuple[Any, str]]:
             lines = Path(source).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise TaskError(f"cannot read {source}: {error}; give JSONL files in supervised.data") from None
-        records += [_record(line, f"{source}, line {number}") for number, line in enumerate(lines, 1)]
+        for number, line in enumerate(lines, 1):
+            where = f"{source}, line {number}"
+            try:
+                record = json.loads(line)
+                prompt, response = record["prompt"], record["response"]
+            except (ValueError, KeyError, TypeError):
+                raise TaskError(f'{where}: give {{"prompt": ..., "response": ...}}; this is {line[:60]!r}') from None
+            if not isinstance(response, str) or not isinstance(prompt, (str, list)):
+                raise TaskError(f"{where}: response must be a text, and prompt a text or messages")
+            records.append((prompt, response))
     return records
-
-
-def _record(line: str, where: str) -> tuple[Any, str]:
-    """(prompt, response) of a line of JSONL. Raises TaskError where it is something else."""
-    try:
-        found = json.loads(line)
-        prompt, response = found["prompt"], found["response"]
-    except (ValueError, KeyError, TypeError):
-        raise TaskError(f'{where}: give {{"prompt": ..., "response": ...}}; this is {line[:60]!r}') from None
-    if not isinstance(response, str) or not isinstance(prompt, (str, list)):
-        raise TaskError(f"{where}: response must be a text, and prompt a text or messages")
-    return prompt, response
 
 
 def learn(
