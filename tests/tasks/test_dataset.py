@@ -393,14 +393,3 @@ class TestErrors:
         (tmp_path / "empty").mkdir()
         with pytest.raises(TaskError, match="holds no data files"):
             load(str(tmp_path / "empty"))
-
-    def test_a_zip_with_several_folders_must_be_told_which(self, tmp_path: Path) -> None:
-        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-            archive.writestr("data/dev/a.json", json.dumps(ROWS))
-            archive.writestr("data/test/a.json", json.dumps(ROWS))
-        with pytest.raises(
-            TaskError, match=r"several folders of data; name one: .*a\.zip::data/dev, .*a\.zip::data/test"
-        ):
-            load(str(tmp_path / "a.zip"))
-        with pytest.raises(TaskError, match=r"holds nothing at 'data/tst'; name one: .*::data/test"):
-            load(f"{tmp_path}/a.zip::data/tst")

@@ -55,6 +55,10 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
     `record` holds what the last generation showed (lcpo.train.metrics), `rollouts` its rollouts, one dict each.
     """
 
+    tokens, cpu_before = 0, 0.0
+    """Tokens generated so far, and CPU seconds before this process resumed the run."""
+    _engine: LocalEngine | None = None
+
     def __init__(
         self,
         model: Any,
@@ -83,8 +87,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         if processing_class is None:
             source = model if isinstance(model, str) else model.config._name_or_path
             processing_class = AutoTokenizer.from_pretrained(source, padding_side="left")
-        self.budget = budget
-        self.advantage = advantage_named(self.options.advantage)
+        self.budget, self.advantage = budget, advantage_named(self.options.advantage)
         self.reward = LcpoReward(
             objective,
             processing_class,
@@ -99,7 +102,6 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         self.record: dict[str, Any] = {}
         self.rollouts: list[dict[str, Any]] = []
         self.seconds = {"generate": 0.0, "score": 0.0, "update": 0.0}
-        self.tokens, self.cpu_before = 0, 0.0
         self.keep_checkpoints, args.save_total_limit = args.save_total_limit or 2**31, None
         self.examples = train_dataset
         visits = list(range(len(train_dataset)) if order is None else order)
@@ -116,7 +118,6 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
             1, self.args.steps_per_generation // self.args.gradient_accumulation_steps
         )
         self.own_sampler = self._may_sample()
-        self._engine: LocalEngine | None = None
         self.shares_prompts = self._may_share_prompts()
 
     # ---- budgets into prompts -------------------------------------------------------------------------------------
