@@ -97,6 +97,17 @@ class TestTasks:
                 except LcpoError as error:
                     assert "\n" not in str(error)
 
+    def test_a_zip_with_several_folders_must_be_told_which(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr("data/dev/a.json", json.dumps(ROWS))
+            archive.writestr("data/test/a.json", json.dumps(ROWS))
+        with pytest.raises(
+            TaskError, match=r"several folders of data; name one: .*a\.zip::data/dev, .*a\.zip::data/test"
+        ):
+            load(str(tmp_path / "a.zip"))
+        with pytest.raises(TaskError, match=r"holds nothing at 'data/tst'; name one: .*::data/test"):
+            load(f"{tmp_path}/a.zip::data/tst")
+
 
 class TestMissingExtras:
     @pytest.mark.parametrize(
@@ -110,14 +121,3 @@ class TestMissingExtras:
         write(tmp_path / "a.parquet", "PAR1")
         with pytest.raises(MissingExtra, match=rf"{package} .*pip install 'lcpo\[train\]'"):
             load(source)
-
-    def test_a_zip_with_several_folders_must_be_told_which(self, tmp_path: Path) -> None:
-        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-            archive.writestr("data/dev/a.json", json.dumps(ROWS))
-            archive.writestr("data/test/a.json", json.dumps(ROWS))
-        with pytest.raises(
-            TaskError, match=r"several folders of data; name one: .*a\.zip::data/dev, .*a\.zip::data/test"
-        ):
-            load(str(tmp_path / "a.zip"))
-        with pytest.raises(TaskError, match=r"holds nothing at 'data/tst'; name one: .*::data/test"):
-            load(f"{tmp_path}/a.zip::data/tst")

@@ -4,6 +4,7 @@ Read are: 12, -1,234.5, 1 000 000, 3/4, \frac34, 1\frac{1}{2}, 10\%, 4.5\times 1
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -25,57 +26,24 @@ class Number:
 
 _INT = r"(?:\d{1,3}(?:,\d{3})+|(?=[\d,]*,0)\d{1,2}(?:,\d{2})+,\d{3}|\d{1,3}(?:\ \d{3})+|\d{1,3}(?:'\d{3})+|\d+)"
 _DECIMAL = rf"(?:{_INT})?\.\d+|{_INT}\.?|\d{{1,3}}(?:\.\d{{3}}){{2,}}(?:,\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+"
-_POWER = r"10\s*\^\s*(?:\{\s*(?P<{0}>[+-]?\s*\d+)\s*\}|(?P<{0}1>[+-]?\d+))"
-_NUMBER = re.compile(
-    rf"""^(?P<sign>[+-]?)\s*(?:
-        (?P<int>{_INT})?\.(?P<start>\d*)(?:\\(?:overline|bar|dot)\s*\{{(?P<cycle>\d+)\}}|\((?P<cycle1>\d+)\))
-      | (?P<open>(?:{_INT})?\.\d+)\s*(?:\\[lc]?dots|\.{{2,}})
-      | (?P<digits>{_DECIMAL})\s*(?:\\times|\\cdot|\*)\s*{_POWER.replace("{0}", "ten")}
-      | {_POWER.replace("{0}", "power")}
-      | (?P<mantissa>{_DECIMAL})[eE](?P<e>[+-]?\d+)
-      | (?:(?P<whole>{_INT})\s*)?\\frac\s*\{{\s*(?P<top>[+-]?\s*{_INT})\s*\}}\s*\{{\s*(?P<low>[+-]?\s*{_INT})\s*\}}
-      | (?:(?P<whole1>{_INT})\ )?(?P<top1>{_INT})\s*/\s*(?P<low1>{_INT})
-      | (?P<plain>{_DECIMAL})
-    )\s*(?P<percent>%?)$""",
-    re.VERBOSE | re.ASCII,
-)
+_POWER = r"10\s*\^\s*(?:\{\s*([+-]?\s*\d+)\s*\}|([+-]?\d+))"
+_SIGNED = re.compile(r"([+-]?)\s*(.*?)\s*(%?)", re.DOTALL)
+Magnitude = tuple[Fraction, int | None] | None
+"""(value, decimal places or None) of what stands after a sign; None where it is no number."""
 
 
 @lru_cache(maxsize=65536)
 def number(text: str) -> Number | None:
     """A cleaned text (see normalise.clean) without unit as a number; None for anything else."""
-    if len(text) > _LONGEST:
+    signed = _SIGNED.fullmatch(text) if len(text) <= _LONGEST else None
+    if signed is None:
         return None
-    match = _NUMBER.match(text)
-    if match is None:
-        return None
-    read = _magnitude({name: value for name, value in match.groupdict().items() if value is not None})
-    if read is None:
-        return None
-    value, places = read
-    return Number(-value if match["sign"] == "-" else value, places, bool(match["percent"]))
-
-
-def _magnitude(part: dict[str, str]) -> tuple[Fraction, int | None] | None:
-    """(value, decimal places or None) of what stands after the sign."""
-    if "plain" in part:
-        return _decimal(part["plain"])
-    if "cycle" in part or "cycle1" in part:
-        return _repeating(_digits(part.get("int", "0")), part["start"], part.get("cycle") or part["cycle1"]), None
-    if "open" in part:
-        return _continued(part["open"])
-    for mantissa, power in (("digits", "ten"), ("", "power"), ("mantissa", "e")):
-        exponent = part.get(power) or part.get(power + "1")
-        if exponent is not None:
-            return _scaled(part.get(mantissa, "1"), int(exponent.replace(" ", "")))
-    top, low = (_digits(part.get(name) or part[name + "1"]) for name in ("top", "low"))
-    whole = part.get("whole") or part.get("whole1")
-    if int(low) == 0:
-        return None
-    fraction = Fraction(int(top), int(low))
-    if whole is None:
-        return fraction, None
-    return (int(_digits(whole)) + fraction, None) if 0 <= fraction < 1 else None
+    sign, body, percent = signed.groups()
+    for form, magnitude in _FORMS:
+        if match := form.fullmatch(body):
+            read = magnitude(*match.groups())
+            return Number(-read[0] if sign == "-" else read[0], read[1], bool(percent)) if read else None
+    return None
 
 
 def _digits(text: str) -> str:
@@ -92,8 +60,9 @@ def _decimal(text: str) -> tuple[Fraction, int | None]:
     return value, len(places) if point and places else None
 
 
-def _scaled(mantissa: str, exponent: int) -> tuple[Fraction, int | None] | None:
-    """mantissa * 10^exponent, None where that is too long to write."""
+def _scaled(mantissa: str, *exponents: str | None) -> Magnitude:
+    """mantissa * 10^exponent (the one that is there), None where that is too long to write."""
+    exponent = int(next(filter(None, exponents)).replace(" ", ""))
     if abs(exponent) > _LARGEST:
         return None
     value, places = _decimal(mantissa)
@@ -102,20 +71,46 @@ def _scaled(mantissa: str, exponent: int) -> tuple[Fraction, int | None] | None:
     return value * power, places
 
 
-def _repeating(whole: str, start: str, cycle: str) -> Fraction:
+def _fraction(whole: str | None, top: str, low: str) -> Magnitude:
+    """A fraction, or a mixed number."""
+    if int(_digits(low)) == 0:
+        return None
+    value = Fraction(int(_digits(top)), int(_digits(low)))
+    if whole is None:
+        return value, None
+    return (int(_digits(whole)) + value, None) if 0 <= value < 1 else None
+
+
+def _repeating(whole: str | None, start: str, *cycles: str | None) -> Magnitude:
     """whole.start(cycle), exactly."""
-    shift = 10 ** len(start)
-    return int(whole) + (int(start or 0) + Fraction(int(cycle), 10 ** len(cycle) - 1)) * Fraction(1, shift)
+    cycle, shift = next(filter(None, cycles)), 10 ** len(start)
+    part = (int(start or 0) + Fraction(int(cycle), 10 ** len(cycle) - 1)) * Fraction(1, shift)
+    return int(_digits(whole or "0")) + part, None
 
 
-def _continued(text: str) -> tuple[Fraction, int | None] | None:
+def _continued(text: str) -> Magnitude:
     """0.1666... as 1/6, where the last digits repeat (a single one three times); else six digits or more."""
     whole, _, places = text.partition(".")
     for size in range(1, len(places) // 2 + 1):
         cycle = places[-size:]
         if places.endswith(cycle * (3 if size == 1 else 2)) or (size == 1 and places == cycle * 2):
-            return _repeating(_digits(whole or "0"), places[:-size], cycle), None
+            return _repeating(whole, places[:-size], cycle)
     return _decimal(text) if len(places) >= 6 else None
+
+
+_FORMS: tuple[tuple[re.Pattern[str], Callable[..., Magnitude]], ...] = tuple(
+    (re.compile(form, re.ASCII), magnitude)
+    for form, magnitude in (
+        (rf"({_INT})?\.(\d*)(?:\\(?:overline|bar|dot)\s*\{{(\d+)\}}|\((\d+)\))", _repeating),
+        (rf"((?:{_INT})?\.\d+)\s*(?:\\[lc]?dots|\.{{2,}})", _continued),
+        (rf"({_DECIMAL})\s*(?:\\times|\\cdot|\*)\s*{_POWER}", _scaled),
+        (rf"(){_POWER}", lambda _, *exponents: _scaled("1", *exponents)),
+        (rf"({_DECIMAL})[eE]([+-]?\d+)", _scaled),
+        (rf"(?:({_INT})\s*)?\\frac\s*\{{\s*([+-]?\s*{_INT})\s*\}}\s*\{{\s*([+-]?\s*{_INT})\s*\}}", _fraction),
+        (rf"(?:({_INT})\ )?({_INT})\s*/\s*({_INT})", _fraction),
+        (rf"({_DECIMAL})", _decimal),
+    )
+)
 
 
 def equal(gold: Number, answer: Number) -> bool:
