@@ -41,41 +41,29 @@ class Row:
 
 
 class Optimizers:
-    """Muon on the matrices inside the layers, AdamW on embeddings and gains, as one optimizer."""
+    """One or several optimizers, each with its peak learning rate, as one."""
 
-    def __init__(self, model: Any, lr: float, lr_embedding: float) -> None:
-        inner = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
-        ids = {id(p) for p in inner}
-        outer = [p for p in model.parameters() if id(p) not in ids]
-        muon = torch.optim.Muon(inner, lr=lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-        adam = torch.optim.AdamW(outer, lr=lr_embedding, betas=(0.9, 0.98), weight_decay=0.0)
-        self.each: list[tuple[torch.optim.Optimizer, float]] = [(muon, lr), (adam, lr_embedding)]
-
-    @classmethod
-    def of(cls, optimizer: torch.optim.Optimizer, lr: float) -> "Optimizers":
-        """One optimizer for all parameters."""
-        made = cls.__new__(cls)
-        made.each = [(optimizer, lr)]
-        return made
+    def __init__(self, *each: tuple[torch.optim.Optimizer, float]) -> None:
+        self.each = each
 
     def set_rate(self, factor: float) -> None:
-        """Scales both learning rates."""
+        """Scales all learning rates."""
         for optimizer, peak in self.each:
             for group in optimizer.param_groups:
                 group["lr"] = peak * factor
 
     def step(self) -> None:
-        """One step of both."""
+        """One step of all."""
         for optimizer, _ in self.each:
             optimizer.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Drops the gradients of both."""
+        """Drops the gradients of all."""
         for optimizer, _ in self.each:
             optimizer.zero_grad(set_to_none=set_to_none)
 
     def state_dict(self) -> list[Any]:
-        """The states of both, in order."""
+        """The states of all, in order."""
         return [optimizer.state_dict() for optimizer, _ in self.each]
 
     def load_state_dict(self, states: list[Any]) -> None:
@@ -84,13 +72,23 @@ class Optimizers:
             optimizer.load_state_dict(state)
 
 
+def muon(model: Any, lr: float, lr_embedding: float) -> Optimizers:
+    """Muon on the matrices inside the layers, AdamW on embeddings and gains."""
+    inner = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
+    ids = {id(p) for p in inner}
+    outer = [p for p in model.parameters() if id(p) not in ids]
+    matrices = torch.optim.Muon(inner, lr=lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    others = torch.optim.AdamW(outer, lr=lr_embedding, betas=(0.9, 0.98), weight_decay=0.0)
+    return Optimizers((matrices, lr), (others, lr_embedding))
+
+
 def optimizer_of(model: Any, table: SupervisedSteps) -> Optimizers:
     """The optimizer that a stage asks for, over the weights that are trained."""
     lr = table.lr or default_rate(model)
     if table.optimizer == "muon":
-        return Optimizers(model, lr, lr)
+        return muon(model, lr, lr)
     weights, fused = [p for p in model.parameters() if p.requires_grad], model.device.type == "cuda"
-    return Optimizers.of(torch.optim.AdamW(weights, lr=lr, betas=(0.9, 0.98), weight_decay=0.0, fused=fused), lr)
+    return Optimizers((torch.optim.AdamW(weights, lr=lr, betas=(0.9, 0.98), weight_decay=0.0, fused=fused), lr))
 
 
 def default_rate(model: Any) -> float:

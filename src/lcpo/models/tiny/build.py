@@ -20,7 +20,7 @@ from lcpo.models.tiny import demonstrations
 from lcpo.models.tiny.demonstrations import Demonstration
 from lcpo.models.tiny.model import CLOSE, configuration, save, tokenizer
 from lcpo.tasks.search import SIZES
-from lcpo.train.supervised import Optimizers, Row, load_state, rate, save_state, step
+from lcpo.train.supervised import Row, load_state, muon, rate, save_state, step
 
 BUILD = "build.json"
 """The file that says with which seed and schedule a base is built."""
@@ -132,7 +132,7 @@ def _train(state: Path, seed: int, schedule: Schedule, fast: Any, save_every: in
 
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(configuration())
-    optimizers = Optimizers(model, schedule.lr, schedule.lr_embedding)
+    optimizers = muon(model, schedule.lr, schedule.lr_embedding)
     first, recent = 0, deque[float](maxlen=100)
     if state.exists():
         first, kept = load_state(state, model, optimizers)
