@@ -1,5 +1,6 @@
 """Brackets that belong together, and the members of a list at its outermost commas."""
 
+import itertools
 import re
 
 _JOINT = re.compile(r'\s*,?\s*(?:"(and|or|And|Or)"|\\(land|lor)(?![A-Za-z]))\s*')
@@ -56,22 +57,22 @@ def split(text: str, bracketed: bool = False) -> tuple[str, list[str]]:
     return kind, [part for part in parts if part] if kind != "," else parts
 
 
+def _depths(text: str) -> list[int]:
+    """How many brackets, whatever they are, are open after each character."""
+    return list(itertools.accumulate((char in "([{") - (char in ")]}") for char in text))
+
+
 def encloses(text: str, left: int, right: int) -> bool:
     r"""Whether the first and the last bracket of a text belong together: not in (1,2) \cup (3,4)."""
-    depth = 0
-    for char in re.sub(r"\\[{}]", lambda m: m[0][1], text[left : len(text) - right]):
-        depth += (char in "([{") - (char in ")]}")
-        if depth < 0:
-            return False
-    return depth == 0
+    depths = _depths(re.sub(r"\\[{}]", lambda m: m[0][1], text[left : len(text) - right]))
+    return min(depths, default=0) >= 0 and depths[-1:] in ([], [0])
 
 
 def sides(text: str) -> list[str]:
     """A text cut at its outermost equals signs; not at those of <=, != or inside brackets."""
-    parts, depth, start = [], 0, 0
-    for i, char in enumerate(text):
-        depth += (char in "([{") - (char in ")]}")
-        if char == "=" and depth == 0 and (i == 0 or text[i - 1] not in "<>!\\"):
+    parts, start = [], 0
+    for i, depth in enumerate(_depths(text)):
+        if text[i] == "=" and depth == 0 and (i == 0 or text[i - 1] not in "<>!\\"):
             parts.append(text[start:i].strip())
             start = i + 1
     return [*parts, text[start:].strip()]
@@ -79,8 +80,4 @@ def sides(text: str) -> list[str]:
 
 def depth_of(text: str) -> int:
     """How deep the brackets of a text are nested, whatever they are."""
-    depth = deepest = 0
-    for char in text:
-        depth += (char in "([{") - (char in ")]}")
-        deepest = max(deepest, depth)
-    return deepest
+    return max(_depths(text), default=0)

@@ -28,6 +28,7 @@ _QUANTITY = re.compile(
     r"(?:[$€£¥]\s?)?[-+−]?(?:\d[\d,. ]*\d|\.?\d)"
     r"(?:\s*(?:[-+*/^×·÷=:−]|\\times|\\cdot)\s*[\w\\√{}().]+|[√π^]\S*|\s?%)*|[-−]?\d*√\S+|\\(?:frac|sqrt)\S+"
 )
+_JOINT = re.compile(r"\s*(?:,|,?\s*and|,?\s*or)\s*")
 _DOUBT = re.compile(
     r"(?:\b(?:not|no|than|most|least|between|under|over|up to|exceeds?|below|above|minus|plus|times|or|and|to|except"
     r"|without|neither|nor)|[<>≤≥≠±/^*+-])\s*$",
@@ -74,9 +75,7 @@ def _last_formula(text: str) -> str:
     if not matches:
         return ""
     start = end = len(matches) - 1
-    while start > 0 and re.fullmatch(
-        r"\s*(?:,|,?\s*and|,?\s*or)\s*", text[matches[start - 1].end() : matches[start].start()]
-    ):
+    while start > 0 and _JOINT.fullmatch(text, matches[start - 1].end(), matches[start].start()):
         start -= 1
     if start == end and _DOUBT.search(text[max(0, matches[end].start() - 20) : matches[end].start()]):
         return ""
@@ -89,14 +88,13 @@ def _last_quantity(text: str) -> str:
     if not matches:
         return ""
     last = matches[-1]
-    before = text[max(0, last.start() - 20) : last.start()]
-    joined = len(matches) > 1 and re.fullmatch(r"\s*(?:,|,?\s*and|,?\s*or)\s*", text[matches[-2].end() : last.start()])
-    between = text[matches[-2].end() : last.start()].strip(" ,") if len(matches) > 1 else ""
-    if between.casefold().removesuffix(" and").removesuffix("s") in units():
-        return text[matches[-2].start() :].rstrip(".")
-    if joined:
-        return f"{matches[-2][0]}, {last[0]}"
-    if _DOUBT.search(before):
+    for earlier in matches[-2:-1]:
+        between = text[earlier.end() : last.start()].strip(" ,")
+        if between.casefold().removesuffix(" and").removesuffix("s") in units():
+            return text[earlier.start() :].rstrip(".")
+        if _JOINT.fullmatch(text, earlier.end(), last.start()):
+            return f"{earlier[0]}, {last[0]}"
+    if _DOUBT.search(text[max(0, last.start() - 20) : last.start()]):
         return ""
     end = _END.search(text, last.end())
     rest = text[last.end() : end.start() if end else len(text)]

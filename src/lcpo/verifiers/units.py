@@ -43,7 +43,8 @@ def unit(phrase: str) -> Unit | None:
     size, sign, ahead, last, sides = Fraction(1), 1, 1, "", set()
     for place, token in enumerate(tokens):
         following = tokens[place + 1 : place + 2]
-        side = _side(token, not following)
+        side = SIDES.get(token)
+        side = None if following and side in LAST_SIDES else side
         what, much = _known(last if token[0] == "^" else token)
         if token[0] == "^":
             if not last:
@@ -93,13 +94,6 @@ def _tokens(phrase: str) -> list[str] | None:
 def _counts(word: str) -> bool:
     """Whether a word after a number says another number."""
     return any(word.removesuffix("s") in table for table in (PART, SCALE, CARDINAL))
-
-
-def _side(word: str, last_word: bool) -> int | None:
-    for place, side in enumerate(SIDES):
-        if word in side and (last_word or not side & LAST_SIDES):
-            return place
-    return None
 
 
 def _known(word: str) -> tuple[str, Fraction]:

@@ -41,32 +41,30 @@ _MORE = (
 NOT_A_UNIT = frozenset(_MORE.split()) | {*CARDINAL, *SCALE, *PART}
 """Words after a number that make it another quantity, or leave open which."""
 
-SIDES = tuple(
-    frozenset(side.split())
-    for side in (
-        "am midnight",
-        "pm noon",
-        "n north northern northward northwards",
-        "s south southern southward southwards",
-        "e east eastern eastward eastwards",
-        "w west western westward westwards",
-        "left",
-        "right",
-        "clockwise",
-        "counterclockwise anticlockwise",
-        "upward upwards",
-        "downward downwards",
-        "ahead fast",
-        "behind slow late",
-        "gain profit increase rise growth credit surplus",
-        "loss decrease drop fall decline debt debit deficit",
-        "bc bce",
-        "ad ce",
-    )
-)
-"""Words that say on which side of something a number lies; what the gold names must be named."""
-LAST_SIDES = frozenset({"left", "right", "fast", "slow", "fall", "drop", "rise"})
-"""Sides whose words mean something else before a noun: right triangles."""
+_SIDES = """
+am midnight
+pm noon
+n north northern northward northwards
+s south southern southward southwards
+e east eastern eastward eastwards
+w west western westward westwards
+left
+right
+clockwise
+counterclockwise anticlockwise
+upward upwards
+downward downwards
+ahead fast
+behind slow late
+gain profit increase rise growth credit surplus
+loss decrease drop fall decline debt debit deficit
+bc bce
+ad ce
+"""
+SIDES = {word: place for place, line in enumerate(_SIDES.split("\n")) for word in line.split()}
+"""Words that say on which side of something a number lies -> which side; what the gold names must be named."""
+LAST_SIDES = frozenset(SIDES[word] for word in ("left", "right", "fast", "slow", "fall", "drop", "rise"))
+"""Sides with words that mean something else before a noun: right triangles."""
 
 _ABOUT = (
     "about approximately approx roughly around circa exactly precisely is are was equals equal it the a an of so thus "
