@@ -14,7 +14,7 @@ from lcpo.verifiers.answer import WORD, Answer, latex_of, squeezed
 from lcpo.verifiers.brackets import depth_of, encloses, sides, split
 from lcpo.verifiers.normalise import GREEK
 from lcpo.verifiers.numbers import Number, number
-from lcpo.verifiers.value import quantity, value_of
+from lcpo.verifiers.value import in_words, quantity, value_of
 from lcpo.verifiers.words import ABOUT, CARDINAL, DENIED
 
 _WORDS_ALONE = re.compile(r'(?:"[^"]*"|[\s.,()!-])+')
@@ -163,11 +163,9 @@ def _worded(text: str) -> Answer:
     """Words alone: a number in words, one of a few phrases with a sign of their own, a list, or just words."""
     words = WORD.findall(text)
     if not re.search(r'[(,]|"(?:third|fourth|fifth|tenth|half)s?"-"', text):
-        said = units.spoken(words)
-        if said is not None:
-            unit = units.unit(" ".join(f'"{word}"' for word in words[said[1] :]))
-            if unit is not None:
-                return Answer(text, latex_of(Number(said[0])), Number(said[0]), unit, words=True)
+        number_words = in_words(text, words)
+        if number_words is not None:
+            return replace(number_words, words=True)
     phrase = " ".join(words).casefold()
     for pattern, sign in _SAME_WORDS:
         if pattern.fullmatch(phrase):

@@ -52,7 +52,8 @@ def value_of(text: str) -> Answer:
         unit = money if money and word not in ABOUT else unit
         body = body[lead.end() :].strip()
     if body.startswith('"'):
-        return _number_words(text, body)
+        only_words = re.fullmatch(r'(?:"[^"]*"[\s-]*)+', body)
+        return in_words(text, WORD.findall(body) if only_words else []) or Answer(text)
     if re.match(r"[+-]?\s*\"dollars\"", body):
         body = re.sub(r'"dollars"\s*', "", body, count=1)
     body, ending = _ending(body)
@@ -77,15 +78,11 @@ def _joined(before: Unit, after: Unit) -> Unit:
     return after if after.of or not before.of else replace(before, sides=after.sides)
 
 
-def _number_words(text: str, body: str) -> Answer:
+def in_words(text: str, words: list[str]) -> Answer | None:
     """Words that say a number, then its unit: "twenty" "cents"."""
-    match = re.match(r'(?:"[^"]*"[\s-]*)+', body)
-    words = WORD.findall(match[0]) if match and match.end() == len(body) else []
     said = units.spoken(words)
-    if said is None:
-        return Answer(text)
-    tail = units.unit(" ".join(f'"{word}"' for word in words[said[1] :]))
-    return Answer(text) if tail is None else Answer(text, latex_of(Number(said[0])), Number(said[0]), tail)
+    tail = units.unit(" ".join(f'"{word}"' for word in words[said[1] :])) if said else None
+    return Answer(text, latex_of(Number(said[0])), Number(said[0]), tail) if said and tail is not None else None
 
 
 def _ending(body: str) -> tuple[str, str | None]:
