@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from lcpo.errors import unknown
 from lcpo.tasks import dataset as _dataset
@@ -57,14 +58,10 @@ def training(
     verifier: VerifierName | None = None,
     *,
     exclude: Sequence[str] = (),
-    validation: float = 0.05,
-    seed: int = 0,
-    name: str | None = None,
+    **more: Any,
 ) -> Task:
     """Data to train on, see lcpo.tasks.dataset.training; exclude: test sets by task name or source (file, hub name)."""
-    return _dataset.training(
-        data, columns, verifier, exclude=_held(exclude), validation=validation, seed=seed, name=name
-    )
+    return _dataset.training(data, columns, verifier, exclude=_held(exclude), **more)
 
 
 def excluding(task: Task, exclude: Sequence[str]) -> Task:

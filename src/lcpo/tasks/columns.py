@@ -8,7 +8,7 @@ text, as in GPQA), passage (stands before the problem), size (a difficulty to re
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from lcpo.errors import ConfigError, TaskError, unknown
 from lcpo.tasks.cells import Cell, empty, field
@@ -65,8 +65,8 @@ def header(given: Mapping[str, str]) -> tuple[str, ...]:
 
 def rule(given: Mapping[str, str]) -> Rule | None:
     """How answers name options, where that is given with the column (`answer=label@1`); None: to be found out."""
-    how = given.get("answer", "").rpartition("@")[2]
-    return next((rule for rule in get_args(Rule) if rule == how and "@" in given["answer"]), None)
+    _, at, how = given.get("answer", "").rpartition("@")
+    return cast(Rule, how) if at and how in get_args(Rule) else None
 
 
 def _without_rule(given: Mapping[str, str]) -> dict[str, str]:
@@ -160,11 +160,8 @@ def _named(table: Table, role: str, column: str) -> str:
 
 
 def _listed(table: Table) -> str:
-    return (
-        ", ".join(table.columns)
-        if not table.headless
-        else f"{len(table.columns)} columns without names, 0 to {len(table.columns) - 1}"
-    )
+    count = len(table.columns)
+    return f"{count} columns without names, 0 to {count - 1}" if table.headless else ", ".join(table.columns)
 
 
 def _by_place(table: Table) -> dict[str, tuple[str, ...]]:

@@ -170,7 +170,7 @@ def _stem(source: str) -> str:
 def _with_id(problem: Problem, prefix: str, own: str, nth: int) -> Problem:
     digest = hashlib.sha256(own.encode()).hexdigest()[:10]
     name = f"{prefix}-{digest}" if nth == 1 else f"{prefix}-{digest}-{nth}"
-    return Problem(name, problem.question, problem.answers, problem.options, size=problem.size)
+    return replace(problem, id=name)
 
 
 def _problems(
