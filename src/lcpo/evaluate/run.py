@@ -84,7 +84,7 @@ def evaluate(
     try:
         state = run(settings, loaded.problems, load, folder, task=task, resume=resume, before=before)
     except KeyboardInterrupt:
-        print(f"stopped; what is done is kept in {folder}: go on with the same command and --resume", file=sys.stderr)
+        print(f"stopped; what is done is kept in {folder}", file=sys.stderr)
         raise
     data = {"sha256": dict(loaded.sha256), "dropped": loaded.dropped.counts, "split": options.split}
     models = {run: {"given": source.name, "kind": source.kind} for run, source in sources.items()}
