@@ -1,7 +1,8 @@
 """Grading against a plain serial math-verify loop, one core against one core, and where the two disagree.
 
     python benchmarks/grading.py [--golds FILE ...] [--rollouts FILE ...] [--count N] [--out FILE.json]
-    python benchmarks/grading.py --kinds        right and wrong answers of every kind in tests/cases/kinds.json
+    python benchmarks/grading.py --kinds [--out FILE.json]      right and wrong answers of every kind in
+                                                                tests/cases/kinds.json
 
 Four sorts of responses: right and written like the gold, right and rewritten, wrong, and a mix. --rollouts takes JSON
 lines with `text` and `gold`, as `lcpo train` writes to RUN/rollouts, and makes them the mix; without it the mix is made
@@ -114,14 +115,15 @@ def group(entry: dict[str, Any], r: random.Random) -> list[Response]:
     return found
 
 
-def by_loop(responses: list[Response]) -> list[bool]:
-    """The plain loop: what follows the thought, parse, parse, verify."""
+def by_loop(responses: list[Response], seconds: int = 5) -> list[bool]:
+    """The plain loop: what follows the thought, parse, parse, verify, each with so many seconds on the clock."""
     from math_verify import parse, verify
 
     found = []
     for response in responses:
         answer = response.text.rpartition("</think>")[2]
-        found.append(bool(verify(parse(f"\\boxed{{{response.gold}}}"), parse(answer))))
+        gold, said = (parse(text, parsing_timeout=seconds) for text in (f"\\boxed{{{response.gold}}}", answer))
+        found.append(bool(verify(gold, said, timeout_seconds=seconds)))
     return found
 
 
@@ -198,8 +200,8 @@ def show(made: list[Comparison], recorded: bool, start_seconds: float) -> None:
             print(f"  {one.sort}: gold {told['gold']!r}, answer {told['answer']!r}: {verdicts} ({told['why']})")
 
 
-def show_kinds() -> None:
-    """How many right answers of each kind either side accepts, and how many wrong ones."""
+def show_kinds() -> dict[str, dict[str, int]]:
+    """Prints how many right answers of each kind either side accepts, and how many wrong ones; returns the counts."""
     rows = [(kind, *row) for kind, table in json.loads(KINDS.read_text("utf-8")).items() for row in table]
     cases = [
         (kind, gold, said, right)
@@ -210,7 +212,7 @@ def show_kinds() -> None:
     responses = [Response(f"\\boxed{{{said}}}", gold, right) for _, gold, said, right in cases]
     graded = grade_many([response.text for response in responses], [response.gold for response in responses])
     counts: dict[str, list[int]] = {}
-    for (kind, _, _, right), loop, ours in zip(cases, by_loop(responses), graded, strict=True):
+    for (kind, _, _, right), loop, ours in zip(cases, by_loop(responses, 60), graded, strict=True):
         for name in (kind, "all"):
             held = counts.setdefault(name, [0] * 6)
             for place, count in enumerate((1, loop, ours.correct)):
@@ -218,6 +220,8 @@ def show_kinds() -> None:
     print(f"{'kind':22}" + "".join(f"{head:>12}" for head in ("right", "loop", "lcpo", "wrong", "loop", "lcpo")))
     for name, held in sorted(counts.items(), key=lambda item: item[0] == "all"):
         print(f"{name:22}" + "".join(f"{count:12}" for count in held))
+    names = ("right", "right_loop", "right_lcpo", "wrong", "wrong_loop", "wrong_lcpo")
+    return {name: dict(zip(names, held, strict=True)) for name, held in counts.items()}
 
 
 def main() -> None:
@@ -234,7 +238,9 @@ def main() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     if given.kinds:
-        show_kinds()
+        counts = show_kinds()
+        if given.out:
+            given.out.write_text(json.dumps(counts, indent=1) + "\n", "utf-8")
         return
     sorts = sorts_of(given)
     by_loop([Response("\\boxed{x+1}", "1+x")])

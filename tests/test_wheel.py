@@ -1,5 +1,6 @@
 """The built wheel works outside the checkout: installed into a fresh environment, imported, and used there."""
 
+import os
 import subprocess
 import sys
 import venv
@@ -21,9 +22,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_wheel_carries_its_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert "lcpo/py.typed" in names
-    assert any(name.startswith("lcpo/recipes/") and name.endswith(".toml") for name in names)
-    assert any(name.endswith("model.safetensors") for name in names)
+    files = [path for path in (ROOT / "src" / "lcpo").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {str(path.relative_to(ROOT / "src")) for path in files} <= set(names)
     assert wheel.stat().st_size < 30e6
 
 
@@ -40,7 +40,9 @@ def test_the_wheel_is_used_outside_the_checkout(wheel: Path, tmp_path: Path) -> 
         "assert 'site-packages' in lcpo.__file__ and 'torch' not in sys.modules, lcpo.__file__\n"
         "print(prompt('1+1?', Budget('max', 5)), grade('so \\\\boxed{2}', '2').correct)"
     )
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120, env=bare)
     assert done.stdout.strip().endswith("Think for maximum 5 tokens. True"), done.stderr
-    listed = subprocess.run([python, "-m", "lcpo", "recipes"], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    recipes = [python, "-m", "lcpo", "recipes"]
+    listed = subprocess.run(recipes, capture_output=True, text=True, cwd=tmp_path, timeout=60, env=bare)
     assert "tiny-exact" in listed.stdout, listed.stderr

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="docs are not part of 
 OWN_TESTS = {"serving.md", "vllm.md"}
 """Pages with a test of their own beside this one."""
 SESSIONS = [
-    ("../README.md", "training.md", "report.md"),
+    ("training.md", "report.md", "../README.md"),
     *((path.name,) for path in sorted(DOCS.glob("*.md")) if path.name not in OWN_TESTS | {"training.md", "report.md"}),
 ]
 MODEL = "Qwen/Qwen2.5-0.5B-Instruct"

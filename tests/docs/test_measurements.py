@@ -1,4 +1,4 @@
-"""The figures of docs/speed.md and docs/cluster.md are those of the committed measurements."""
+"""The figures of the pages on speed, cluster and grading are those of the committed measurements."""
 
 import json
 from pathlib import Path
