@@ -30,3 +30,10 @@ def test_the_cluster_page_says_what_caps_save() -> None:
     results = json.loads((ROOT / "benchmarks" / "results" / "caps.json").read_text(encoding="utf-8"))
     saved = [round(100 * row["saved"]) for row in results["simulated"]]
     assert f"saves {min(saved)}-{max(saved)} % of the" in page and results["measured"]["rewards_equal"]
+
+
+def test_the_grading_page_says_what_is_accepted() -> None:
+    page = (ROOT / "docs" / "grading.md").read_text(encoding="utf-8")
+    counts = json.loads((ROOT / "benchmarks" / "results" / "grading-kinds.json").read_text(encoding="utf-8"))["all"]
+    assert "{right_lcpo} of {right}, of the wrong ones {wrong_lcpo} of {wrong}".format(**counts) in page
+    assert "accepts {right_loop} and {wrong_loop}".format(**counts) in page
