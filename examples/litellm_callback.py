@@ -19,7 +19,7 @@ class Budgets(CustomLogger):
         """Before the call: the sentence at the end of the user's last message."""
         tokens = data.get("thinking_token_budget")
         turns = [turn for turn in data.get("messages", ()) if turn["role"] == "user"]
-        if isinstance(tokens, int) and tokens > 0 and turns and isinstance(turns[-1]["content"], str):
+        if type(tokens) is int and tokens > 0 and turns and isinstance(turns[-1]["content"], str):
             turns[-1]["content"] += render(Budget("exact", tokens))
         return data
 
