@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from rows import write
 
 from lcpo.errors import TaskError
-from lcpo.tasks.answers import answers
-from lcpo.tasks.cells import Cell, number, text
+from lcpo.tasks.cells import Cell, answers, number, text
 from lcpo.tasks.dataset import load
 from lcpo.types import Problem
 

@@ -13,8 +13,7 @@ from typing import Any, Literal, get_args
 
 from lcpo.budgets.prompting import LETTERS
 from lcpo.errors import TaskError
-from lcpo.tasks.answers import marked
-from lcpo.tasks.cells import Cell, empty, is_number, number, parsed, text
+from lcpo.tasks.cells import Cell, empty, is_number, marked, number, parsed, text
 
 Rule = Literal["label", "letter", "text", "0", "1"]
 """How answers name options: by the data's label, by letter, by their own text, by place counted from 0 or from 1."""

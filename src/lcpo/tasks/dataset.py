@@ -20,8 +20,8 @@ from lcpo.errors import TaskError
 from lcpo.tasks import cells
 from lcpo.tasks import choices as choosing
 from lcpo.tasks import columns as roles
-from lcpo.tasks.answers import answers
 from lcpo.tasks.base import Loaded, Split, Task, VerifierName
+from lcpo.tasks.cells import answers
 from lcpo.tasks.choices import Choices, Rule
 from lcpo.tasks.reading import Row, Table, read
 from lcpo.types import Dropped, Problem

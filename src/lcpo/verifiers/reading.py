@@ -10,11 +10,10 @@ from fractions import Fraction
 from functools import lru_cache
 
 from lcpo.verifiers import units
-from lcpo.verifiers.answer import WORD, Answer, latex_of, squeezed
+from lcpo.verifiers.answer import WORD, Answer, in_words, latex_of, quantity, squeezed, value_of
 from lcpo.verifiers.brackets import depth_of, encloses, sides, split
 from lcpo.verifiers.normalise import GREEK
 from lcpo.verifiers.numbers import Number, number
-from lcpo.verifiers.value import in_words, quantity, value_of
 from lcpo.verifiers.words import ABOUT, CARDINAL, DENIED
 
 _WORDS_ALONE = re.compile(r'(?:"[^"]*"|[\s.,()!-])+')
