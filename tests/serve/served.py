@@ -15,7 +15,7 @@ from lcpo.engines.scripted import ScriptedEngine
 from lcpo.serve.app import Server, make_app
 from lcpo.serve.local import LocalBackend
 from lcpo.serve.plan import Served
-from lcpo.serve.run import listen, local_backend
+from lcpo.serve.run import Options, listen, local_backend
 from sums_model import EXACT
 
 QUESTION = [{"role": "user", "content": "Add b48 c17 d93 e25."}]
@@ -43,13 +43,13 @@ def serving(app: FastAPI) -> Iterator[str]:
 @cache
 def tiny() -> LocalBackend:
     """The sums world's model with a dial, loaded once."""
-    return local_backend(str(EXACT))
+    return local_backend(str(EXACT), Options())
 
 
 @contextmanager
 def serving_tiny(**options: Any) -> Iterator[str]:
     """A server of it."""
-    with serving(make_app(Server(tiny(), {EXACT.name: tiny().served}, **options))) as url:
+    with serving(make_app(Server(tiny(), **options))) as url:
         yield url
 
 
@@ -58,5 +58,5 @@ def serving_script(script: Callable[[Request], str], **served: Any) -> Iterator[
     """A server of a scripted engine called `talker`."""
     model = Served("talker", **served)
     backend = LocalBackend(ScriptedEngine(script), model)
-    with serving(make_app(Server(backend, {"talker": model}))) as url:
+    with serving(make_app(Server(backend))) as url:
         yield url

@@ -12,14 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from served import serving
 
+from lcpo.cli import cli
 from lcpo.engines.base import Delta, Request
 from lcpo.engines.scripted import ScriptedEngine
 from lcpo.errors import ConfigError
 from lcpo.serve.app import Server, make_app
-from lcpo.serve.guard import LOOPBACK, Rules, read_secret, sha256
-from lcpo.serve.ledger import Key, Ledger, read_keys
+from lcpo.serve.guard import LOOPBACK, Key, Rules, sha256
+from lcpo.serve.ledger import Ledger, read_keys
 from lcpo.serve.local import LocalBackend
 from lcpo.serve.plan import Served
 from lcpo.serve.run import Options, serve
@@ -44,7 +46,7 @@ class Slow(ScriptedEngine):
 @contextmanager
 def guarded(engine: ScriptedEngine | None = None, **options: Any) -> Any:
     model = Served("talker")
-    server = Server(LocalBackend(engine or ScriptedEngine(thinker), model), {"talker": model}, **options)
+    server = Server(LocalBackend(engine or ScriptedEngine(thinker), model), **options)
     with serving(make_app(server)) as url:
         yield url
 
@@ -54,7 +56,7 @@ def post(url: str, headers: dict[str, str] | None = None, **body: Any) -> httpx.
 
 
 def test_a_key_is_asked_for_and_says_nothing_of_itself() -> None:
-    rules = Rules(keys={"admin": sha256(b"secret-1")}, hosts=LOOPBACK)
+    rules = Rules(keys={"admin": Key(sha256(b"secret-1"))}, hosts=LOOPBACK)
     with guarded(rules=rules) as url:
         refused = [post(url), post(url, {"Authorization": "Bearer secret-2"}), httpx.get(url + "/metrics")]
         allowed = [post(url, {"Authorization": "Bearer secret-1"}), post(url, {"x-api-key": "secret-1"})]
@@ -120,18 +122,16 @@ def test_a_full_queue_and_a_deadline() -> None:
 def test_other_addresses_need_a_key_and_keys_do_not_stand_in_command_lines(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can be reached by others"):
         serve(str(EXACT), Options(host="0.0.0.0"))
-    (tmp_path / "key").write_text("abc\n")
-    assert read_secret(f"@{tmp_path / 'key'}", "--api-key", {}) == "abc"
-    assert read_secret("env:KEY", "--api-key", {"KEY": "xyz"}) == "xyz"
-    for given in ("plain", "env:NONE", f"@{tmp_path / 'no'}"):
-        with pytest.raises(ConfigError) as error:
-            read_secret(given, "--api-key", {})
-        assert "plain" not in str(error.value)
+    for given, words in (("plain", "takes @FILE"), ("env:NONE", "is empty"), (f"@{tmp_path / 'no'}", "cannot read")):
+        for option in ("--api-key", "--upstream-key"):
+            ended = CliRunner().invoke(cli, ["serve", str(EXACT), option, given])
+            assert isinstance(ended.exception, ConfigError) and words in str(ended.exception)
+            assert "plain" not in str(ended.exception) + ended.output
 
 
 def keyed(ledger: Ledger, limit: int | None = 100) -> Any:
-    keys = {"alice": Key(sha256(b"a"), limit), "admin": Key(sha256(b"b"), None)}
-    return guarded(rules=Rules({n: k.sha256 for n, k in keys.items()}, LOOPBACK), keys=keys, ledger=ledger)
+    keys = {"alice": Key(sha256(b"a"), limit), "admin": Key(sha256(b"b"))}
+    return guarded(rules=Rules(keys, LOOPBACK), ledger=ledger)
 
 
 def test_a_key_cannot_use_more_than_its_day(tmp_path: Path) -> None:

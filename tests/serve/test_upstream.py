@@ -128,12 +128,30 @@ def test_tools_images_and_formats_are_passed_through() -> None:
         answer = httpx.post(
             url + "/v1/chat/completions", json=body | {"response_format": {"type": "json_object"}}
         ).json()
-        refused = httpx.post(url + "/v1/messages", json={**CHAT, "max_tokens": 9, "tools": [{"name": "f"}]})
     sent = double.bodies[0]
     assert sent["messages"][0]["content"] == [*parts, {"type": "text", "text": " Think for 5 tokens."}]
     assert sent["tools"] and sent["response_format"]
     assert answer["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "f"
-    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "tools")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [("chat/completions", CHAT), ("messages", {**CHAT, "max_tokens": 9}), ("responses", {"input": "?"})],
+)
+def test_what_a_route_cannot_pass_on_is_refused_by_name(route: str, body: dict[str, Any], stream: bool) -> None:
+    asked: dict[str, Any] = {"n": 2}
+    if route != "chat/completions":
+        asked |= {"tools": [{"type": "function", "name": "f"}], "text": {"format": {"type": "json_object"}}}
+    double = Double()
+    with in_front_of(double) as url:
+        for name, value in asked.items():
+            answer = httpx.post(f"{url}/v1/{route}", json={**body, name: value, "stream": stream})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+            assert answer.json()["error"]["message"].startswith(f"{name} ")
+        assert double.bodies == []
+        allowed = httpx.post(f"{url}/v1/{route}", json={**body, "n": 1, "stream": stream, "text": {}})
+    assert allowed.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -193,7 +211,7 @@ def test_an_upstream_that_is_killed_and_comes_back(tmp_path: Path) -> None:
     first = start()
     found = asyncio.run(detect(f"http://127.0.0.1:{port}/v1", None))
     backend = UpstreamBackend(found, {"up": Served("up")})
-    with serving(make_app(Server(backend, backend.served))) as url:
+    with serving(make_app(Server(backend))) as url:
         with httpx.stream("POST", url + "/v1/chat/completions", json=CHAT | {"stream": True}, timeout=30) as stream:
             text = ""
             for part in stream.iter_text():
@@ -242,7 +260,7 @@ def test_in_front_of_ourselves() -> None:
     with serving_tiny() as up:
         found = asyncio.run(detect(up + "/v1", None))
         backend = UpstreamBackend(found, {EXACT.name: Served(EXACT.name)})
-        with serving(make_app(Server(backend, backend.served))) as url:
+        with serving(make_app(Server(backend))) as url:
             body = {
                 "messages": QUESTION,
                 "thinking_token_budget": 20,

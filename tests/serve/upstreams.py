@@ -135,7 +135,7 @@ def in_front_of(
         double.bodies.clear()
         served = {name: Served(name, wording=wording, effort=effort) for name in found.models}
         backend = UpstreamBackend(found, served, key="sk-up", **given)
-        with serving(make_app(Server(backend, served))) as url:
+        with serving(make_app(Server(backend))) as url:
             yield url
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import click
@@ -19,8 +20,9 @@ def server_options(command: F) -> F:
     return command
 
 
-def _key(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
-    """The key itself: of a file, typed in, or as it stands there."""
+def read_key(context: click.Context, parameter: click.Parameter, given: str | None, plain: bool = False) -> str | None:
+    """The key itself: of a file, a variable, or typed in; with `plain` also as it stands there. Raises ConfigError."""
+    option = parameter.opts[0]
     if given is None:
         return None
     key = given
@@ -35,15 +37,20 @@ def _key(context: click.Context, parameter: click.Parameter, given: str | None) 
                 key = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the API key from {given[1:]}: {error}") from None
-    else:
+    elif plain:
         click.echo(
             "warning: other users of this machine can see the key in the list of processes; give it as @FILE, env:NAME,"
             " - (asks for it), or in OPENAI_API_KEY",
             err=True,
         )
-    if not key.strip():
-        raise ConfigError(f"--api-key {given} is empty; give @FILE, env:NAME, or - to be asked for it")
-    return key.strip()
+    else:
+        raise ConfigError(f"{option} takes @FILE, env:NAME, or - to be asked; others can read a command line")
+    key = key.strip()
+    if not key:
+        raise ConfigError(f"{option} {given} is empty; give @FILE, env:NAME, or - to be asked for it")
+    if not key.isprintable() or not key.isascii():
+        raise ConfigError(f"{option} {given[:1]}... holds signs that no key has; give the key alone")
+    return key
 
 
 def _names(context: click.Context, parameter: click.Parameter, given: str) -> tuple[str, ...]:
@@ -54,7 +61,7 @@ OPTIONS = (
     click.option(
         "--api-key",
         metavar="@FILE",
-        callback=_key,
+        callback=partial(read_key, plain=True),
         help="Key of a server: @FILE, env:NAME, or - to be asked. [default: env:LCPO_API_KEY or env:OPENAI_API_KEY]",
     ),
     click.option("--tokenizer", metavar="NAME", help="Of a server's model, for methods that continue a text."),

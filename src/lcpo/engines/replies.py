@@ -45,7 +45,7 @@ def refused(status: int, headers: Mapping[str, str], body: str) -> Failure:
         error = error.get("error") or error.get("detail") or error.get("message") or error
     if 300 <= status < 400:
         error = f"moved to {headers.get('location', 'another address')}"
-    return Failure(f"HTTP {status}: {_words(error)}", _sort(status, error), status=status, wait=_retry_after(headers))
+    return Failure(f"HTTP {status}: {words(error)}", _sort(status, error), status=status, wait=_retry_after(headers))
 
 
 def _within(error: Any) -> Failure:
@@ -54,7 +54,7 @@ def _within(error: Any) -> Failure:
     status = int(str(code)) if re.fullmatch("[45][0-9][0-9]", str(code)) else None
     sort = _sort(status or 500, error)
     told = f"error {status}" if status else "an error"
-    return Failure(f"{told} in an answer with HTTP 200: {_words(error)}", sort, status=status, paid=status != 429)
+    return Failure(f"{told} in an answer with HTTP 200: {words(error)}", sort, status=status, paid=status != 429)
 
 
 def _sort(status: int, error: Any) -> Sort:
@@ -66,7 +66,7 @@ def _sort(status: int, error: Any) -> Sort:
     return "request" if status in (400, 413, 422) else "server"
 
 
-def _words(error: Any) -> str:
+def words(error: Any) -> str:
     """The message of an error in whatever shape, on one line."""
     if isinstance(error, list):  # as FastAPI says what is wrong with a body
         error = "; ".join(
@@ -136,7 +136,7 @@ class Reply:
             if said and choice.get("finish_reason"):
                 self._stop = next((stop for stop in said if stop is not None), None)
             part = choice.get("delta") or choice.get("message") or choice
-            for thought, text in _texts(part) if isinstance(part, Mapping) else ():
+            for thought, text in texts(part) if isinstance(part, Mapping) else ():
                 self._write(thought, text)
 
     def _write(self, thought: bool, text: str) -> None:
@@ -172,7 +172,7 @@ class Reply:
             self.text += CLOSE
         stop = self._stop if finish == "end" and self._stop in self.request.stop else ""
         text = self.text.removesuffix(stop)
-        prompt, tokens, reasoning = _counts(self._usage)
+        prompt, tokens, reasoning = counts(self._usage)
         return Generation(
             written=Segment(None, text + stop),
             kept=Segment(None, text),
@@ -183,7 +183,7 @@ class Reply:
         )
 
 
-def _texts(part: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+def texts(part: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
     """(whether it is thought, text) of a message or delta, in order."""
     thought = part.get("reasoning_content") or part.get("reasoning")
     yield True, thought if isinstance(thought, str) else ""
@@ -196,7 +196,7 @@ def _texts(part: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
             yield sort in ("thinking", "reasoning"), text
 
 
-def _counts(usage: Mapping[str, Any]) -> tuple[int | None, int | None, int | None]:
+def counts(usage: Mapping[str, Any]) -> tuple[int | None, int | None, int | None]:
     """(tokens of the prompt, all that were generated, those of them that are thought), None where not said.
 
     xAI counts reasoning outside completion_tokens, and in total_tokens; SGLang has reasoning_tokens beside them.

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,14 +19,15 @@ from lcpo.serve.bodies import (
     CompletionBody,
     MessagesBody,
     ResponsesBody,
+    Sampled,
     chat_call,
     completion_call,
     messages_call,
     responses_call,
 )
-from lcpo.serve.calls import ApiError, Backend, Call, Outcome, Piece
-from lcpo.serve.guard import LOOPBACK, Guard, Rules
-from lcpo.serve.ledger import Key, Ledger, Reservation, reserve_for_key
+from lcpo.serve.calls import ApiError, Call, Outcome, Piece, Plan, Stream
+from lcpo.serve.guard import LOOPBACK, Guard, Rules, error_answer
+from lcpo.serve.ledger import Ledger, Reservation, reserve_for_key
 from lcpo.serve.metrics import Metrics
 from lcpo.serve.page import page
 from lcpo.serve.plan import Served
@@ -35,52 +36,74 @@ from lcpo.serve.wire_responses import ResponsesWire
 from lcpo.serve.wires import ChatWire, CompletionWire, Wire, headers
 
 T = TypeVar("T")
-UNLIMITED = Key(b"", None)
+B = TypeVar("B", bound=Sampled)
+Headers = Mapping[str, str]
+Models = Mapping[str, Served]
 LEAST_TASK = 8
 """Tokens that a conversation must have left for another call."""
+
+
+class Backend(Protocol):
+    """Whoever answers: a model in this process, or another server."""
+
+    @property
+    def served(self) -> Mapping[str, Served]:
+        """The models that it serves, by name."""
+
+    def plan(self, call: Call) -> Plan:
+        """How the budget of a call is applied. Raises ApiError where it cannot be."""
+
+    def run(self, call: Call, plan: Plan) -> Stream:
+        """The response as it comes; closing the generator cancels it. Raises ApiError."""
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """What /v1/models says about a model beside its name."""
+
+    async def close(self) -> None:
+        """Lets go of connections."""
 
 
 class Server:
     """What the routes share.
 
-    models: by name. deadline: seconds that a response may take. queue: requests at once. rules: who may ask. keys: what
-    they may use, by name; ledger: what they have used.
+    deadline: seconds that a response may take. queue: requests at once. rules: who may ask, and use how much; ledger:
+    what they have used.
     """
 
     def __init__(
         self,
         backend: Backend,
-        models: Mapping[str, Served],
         *,
         deadline: float = 600.0,
         queue: int = 1024,
         rules: Rules | None = None,
-        keys: Mapping[str, Key] | None = None,
         ledger: Ledger | None = None,
     ) -> None:
-        self.backend, self.models, self.deadline, self.queue = backend, models, deadline, queue
-        self.rules, self.keys, self.ledger = rules or Rules(hosts=LOOPBACK), keys or {}, ledger or Ledger()
+        self.backend, self.models, self.deadline, self.queue = backend, backend.served, deadline, queue
+        self.rules, self.ledger = rules or Rules(hosts=LOOPBACK), ledger or Ledger()
         self.running = 0
-        means = {name: served.curve.unbudgeted for name, served in models.items() if served.curve}
+        means = {name: served.curve.unbudgeted for name, served in self.models.items() if served.curve}
         self.metrics = Metrics({name: mean for name, mean in means.items() if mean is not None})
 
-    async def answer(self, request: Request, call: Call, wire: type[Wire], include_usage: bool = False) -> Response:
+    async def answer(self, request: Request, call: Call, wire: type[Wire]) -> Response:
         """The response to a call, as one document or as events."""
         if self.running >= self.queue:
             raise ApiError("the queue is full; try again later", status=503, headers={"Retry-After": "1"})
         key = getattr(request.state, "key", None)
         call, account, total = self._conversation(replace(call, metered=key is not None), key)
         plan = self.backend.plan(call)
-        written = wire(call, plan, include_usage)
+        written = wire(call, plan)
         reserved = []
         if key is not None:
-            reserved.append(reserve_for_key(self.ledger, key, self.keys.get(key, UNLIMITED), plan.limit))
+            reserved.append(reserve_for_key(self.ledger, key, self.rules.keys[key], plan.limit))
         if account is not None and (taken := self.ledger.reserve(account, "", plan.limit, total)) is not None:
             reserved.append(taken)
         if call.stream:
             told = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers(plan)}
             return EventResponse(self._events(written, reserved), headers=told)
-        outcome = await unless_gone(request, self._collect(written, reserved))
+        outcome = await until_gone(request.receive, self._collect(written, reserved))
+        if outcome is None:
+            raise ApiError("the client hung up", status=499)
         return JSONResponse(written.whole(outcome), headers=headers(plan, outcome))
 
     def _conversation(self, call: Call, key: str | None) -> tuple[Call, str | None, int | None]:
@@ -108,6 +131,8 @@ class Server:
                 async for piece in pieces:
                     first = first or time.monotonic() - began
                     if isinstance(piece, Piece):
+                        if wire.call.asked.hide and piece.thought:
+                            piece = replace(piece, thought="")
                         used = None if used is None or not piece.ids else used + len(piece.ids)
                     else:
                         used = piece.tokens
@@ -143,11 +168,11 @@ class Server:
             async with aclosing(self._pieces(wire, reserved)) as pieces:
                 async for piece in pieces:
                     if not begun:
-                        yield b"".join(wire.begin())
+                        yield wire.begin()
                     begun = True
                     if isinstance(piece, Outcome):
-                        yield b"".join(wire.end(piece))
-                    elif data := wire.piece(wire.shown(piece)):
+                        yield wire.end(piece)
+                    elif data := wire.piece(piece):
                         yield data
         except ApiError as error:
             if not begun:
@@ -181,38 +206,25 @@ class EventResponse(Response):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
 
-        sending = asyncio.ensure_future(send_all())
-        watch = asyncio.ensure_future(_gone(receive))
-        try:
-            await asyncio.wait({sending, watch}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            watch.cancel()
-            if not sending.done():
-                sending.cancel()
-            await asyncio.wait({sending})
-        if not sending.cancelled():
-            sending.result()
+        await until_gone(receive, send_all())
 
 
-async def _gone(receive: Receive) -> None:
-    """Returns when the client has hung up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work returns; None where the client hangs up before, and it is cancelled."""
 
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
-async def unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """What the work returns; it is cancelled where the client hangs up before."""
-    task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_gone(request.receive))
+    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(gone())
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        watch.cancel()
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
-            raise ApiError("the client hung up", status=499)
-        return task.result()
-    finally:
-        watch.cancel()
+    return None if task.cancelled() else task.result()
 
 
 def make_app(server: Server) -> FastAPI:
@@ -242,32 +254,23 @@ def make_app(server: Server) -> FastAPI:
     async def models() -> dict[str, Any]:
         every = {"object": "model", "created": 0, "owned_by": "lcpo"}
         data = [
-            {"id": name, **every, "effort": dict(server.models[name].effort), **server.backend.describe(name)}
-            for name in server.backend.names
+            {"id": name, **every, "effort": dict(served.effort), **server.backend.describe(name)}
+            for name, served in server.models.items()
         ]
         return {"object": "list", "data": data}
 
-    @app.post("/v1/chat/completions")
-    async def chat(body: ChatBody, request: Request) -> Response:
-        call = chat_call(body, request.headers, server.models)
-        usage = bool((body.stream_options or {}).get("include_usage"))
-        return await server.answer(request, call, ChatWire, usage)
+    def add(
+        path: str, kind: type[B], make: Callable[[B, Headers, Mapping[str, Served]], Call], wire: type[Wire]
+    ) -> None:
+        async def route(body: kind, request: Request) -> Response:  # type: ignore[valid-type]
+            return await server.answer(request, make(body, request.headers, server.models), wire)
 
-    @app.post("/v1/completions")
-    async def completions(body: CompletionBody, request: Request) -> Response:
-        call = completion_call(body, request.headers, server.models)
-        usage = bool((body.stream_options or {}).get("include_usage"))
-        return await server.answer(request, call, CompletionWire, usage)
+        app.post(path, name=path.rpartition("/v1/")[2])(route)
 
-    @app.post("/v1/responses")
-    async def responses(body: ResponsesBody, request: Request) -> Response:
-        call = responses_call(body, request.headers, server.models)
-        return await server.answer(request, call, ResponsesWire)
-
-    @app.post("/v1/messages")
-    async def messages(body: MessagesBody, request: Request) -> Response:
-        call = messages_call(body, request.headers, server.models)
-        return await server.answer(request, call, MessagesWire)
+    add("/v1/chat/completions", ChatBody, chat_call, ChatWire)
+    add("/v1/completions", CompletionBody, completion_call, CompletionWire)
+    add("/v1/responses", ResponsesBody, responses_call, ResponsesWire)
+    add("/v1/messages", MessagesBody, messages_call, MessagesWire)
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -276,32 +279,19 @@ def make_app(server: Server) -> FastAPI:
     return app
 
 
-def error_answer(error: ApiError) -> JSONResponse:
-    """What a client is told."""
-    return JSONResponse(error.json(), status_code=error.status, headers=error.headers)
-
-
 def _errors(app: FastAPI) -> None:
     """Errors in the shape that OpenAI's and Anthropic's clients know."""
 
-    async def api(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ApiError)
+    @app.exception_handler(ApiError)
+    async def api(request: Request, error: ApiError) -> Response:
         return error_answer(error)
 
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = str(next((part for part in first["loc"] if part != "body"), ""))
         return error_answer(ApiError(f"{where or 'the body'}: {first['msg']}", where or None))
 
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
         return error_answer(ApiError(str(error.detail), status=error.status_code, headers=error.headers))
-
-    handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
-        ApiError: api,
-        RequestValidationError: invalid,
-        HTTPException: http,
-    }
-    for kind, handler in handlers.items():
-        app.add_exception_handler(kind, handler)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lcpo.serve.calls import ApiError, Call
-from lcpo.serve.local import text_of
+from lcpo.serve.calls import ApiError, Call, text_of
+from lcpo.serve.local import REFUSED
 from lcpo.serve.plan import Served
-from lcpo.serve.spellings import HOLDERS, LIMITS, read, read_limit, split_model, unread
+from lcpo.serve.spellings import HOLDERS, LIMITS, properties, read, read_limit, split_model, unread
 
 SEEDS = 2**63
 Natural = Annotated[int, Field(ge=0, lt=2**31)]
@@ -20,10 +20,15 @@ Turn = dict[str, Any]
 class Sampled(BaseModel):
     """What all routes share. Fields that are not named here are read as budgets, or passed to an upstream."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(
+        extra="allow",
+        strict=True,
+        json_schema_extra=lambda schema: schema["properties"].update(properties() | schema["properties"]),
+    )
 
     model: str = ""
     stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
     temperature: Annotated[float | int, Field(ge=0, le=100)] | None = None
     top_p: Annotated[float | int, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1, lt=2**31)] | None = None
@@ -37,7 +42,6 @@ class ChatBody(Sampled):
     """/v1/chat/completions"""
 
     messages: Annotated[list[Turn], Field(min_length=1)]
-    stream_options: dict[str, Any] | None = None
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
 
@@ -46,7 +50,6 @@ class CompletionBody(Sampled):
     """/v1/completions"""
 
     prompt: str | list[Any]
-    stream_options: dict[str, Any] | None = None
 
 
 class ResponsesBody(Sampled):
@@ -101,6 +104,7 @@ def make_call(body: Sampled, headers: Mapping[str, str], models: Mapping[str, Se
         min_p=float(body.min_p or 0),
         stop=tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text),
         stream=bool(body.stream),
+        include_usage=bool((body.stream_options or {}).get("include_usage")),
         sampling={name: raw[name] for name in SAMPLING if name in raw} | ({"stop": stop} if stop else {}),
         extra={**{name: value for name, value in raw.items() if name not in NOT_EXTRA}, **unread(raw)},
         **given,
@@ -162,19 +166,17 @@ def messages_call(body: MessagesBody, headers: Mapping[str, str], models: Mappin
 
 
 def _plain(body: Sampled, messages: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Messages as text. Raises ApiError for what only the chat route passes on."""
-    if (body.model_extra or {}).get("tools"):
-        raise ApiError("tools are passed on by /v1/chat/completions alone", "tools")
+    """Messages as text. Raises ApiError for what these routes cannot pass on to an upstream's chat."""
+    for name in ("tools", "text", "previous_response_id", "background"):
+        value = (body.model_extra or {}).get(name)
+        if value is not None and value not in REFUSED[name]:
+            raise ApiError(f"{name} has no effect on this route; /v1/chat/completions passes on more", name)
     return tuple({"role": turn["role"], "content": text_of(turn)} for turn in messages)
 
 
 def _without_thoughts(turn: Turn) -> Turn:
+    def kept(part: Any) -> bool:
+        return not isinstance(part, Mapping) or part.get("type") not in ("thinking", "redacted_thinking")
+
     content = turn.get("content")
-    if not isinstance(content, list):
-        return turn
-    kept = [
-        part
-        for part in content
-        if not isinstance(part, Mapping) or part.get("type") not in ("thinking", "redacted_thinking")
-    ]
-    return {**turn, "content": kept}
+    return {**turn, "content": [*filter(kept, content)]} if isinstance(content, list) else turn

@@ -1,10 +1,11 @@
 """What a request asks for and what comes of it, whatever route it came by and whoever answers it."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from lcpo.errors import LcpoError
+from lcpo.thinking import CLOSE, OPEN
 from lcpo.types import Kind, Scope
 
 Mode = Literal["sentence", "wall", "both"]
@@ -64,8 +65,9 @@ class Call:
     """One response that is wanted.
 
     messages: a conversation as the client wrote it; prompt: raw text instead of one. continues: the last message is the
-    beginning of the response. seed: what the engine is given. For an upstream: sampling as the client wrote it, extra
-    fields that mean nothing to us, and whether somebody counts its tokens, so that it needs a limit (metered).
+    beginning of the response. seed: what the engine is given. include_usage: an OpenAI stream ends with its usage. For
+    an upstream: sampling as the client wrote it, extra fields that mean nothing to us, and whether somebody counts its
+    tokens, so that it needs a limit (metered).
     """
 
     model: str
@@ -82,9 +84,57 @@ class Call:
     min_p: float = 0.0
     stop: tuple[str, ...] = ()
     stream: bool = False
+    include_usage: bool = False
     metered: bool = False
     sampling: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> str:
+        """The beginning of the response: an assistant's last message, or a thought that a raw prompt leaves open."""
+        if self.prompt is None:
+            return text_of(self.messages[-1], strict=False) if self.continues else ""
+        start = self.prompt.rfind(OPEN)
+        return self.prompt[start:] if start > self.prompt.rfind(CLOSE) else ""
+
+    @property
+    def question(self) -> str:
+        """The text of the user's last message."""
+        at = _last_of_user(self.messages)
+        return "" if at is None else text_of(self.messages[at], strict=False)
+
+    def asking(self, sentence: str) -> list[Mapping[str, Any]]:
+        """The messages, the sentence at the end of the user's last one, also where that is made of parts."""
+        turns, at = list(self.messages), _last_of_user(self.messages)
+        if sentence and at is not None:
+            content = turns[at].get("content") or ""
+            if isinstance(content, str):
+                content += sentence
+            elif isinstance(content, list):
+                content = [*content, {"type": "text", "text": sentence}]
+            turns[at] = {**turns[at], "content": content}
+        return turns
+
+
+def _last_of_user(messages: Sequence[Mapping[str, Any]]) -> int | None:
+    return max((i for i, turn in enumerate(messages) if turn["role"] == "user"), default=None)
+
+
+def text_of(turn: Mapping[str, Any], *, strict: bool = True) -> str:
+    """The text of a message: a string, or parts. Raises ApiError for images and the like, which else are skipped."""
+    content = turn.get("content")
+    if content is None:
+        return ""
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    texts = []
+    for part in parts if isinstance(parts, list) else [parts]:
+        text = part.get("text") if isinstance(part, Mapping) else None
+        if isinstance(text, str):
+            texts.append(text)
+        elif strict:
+            kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+            raise ApiError(f"a message holds text; {kind!r} is passed on to an upstream's chat alone", "messages")
+    return "".join(texts).encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -136,23 +186,3 @@ class Outcome:
 
 Stream = AsyncGenerator[Piece | Outcome, None]
 """Pieces, then one outcome."""
-
-
-class Backend(Protocol):
-    """Whoever answers: a model in this process, or another server."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The models that it serves."""
-
-    def plan(self, call: Call) -> Plan:
-        """How the budget of a call is applied. Raises ApiError where it cannot be."""
-
-    def run(self, call: Call, plan: Plan) -> Stream:
-        """The response as it comes; closing the generator cancels it. Raises ApiError."""
-
-    def describe(self, name: str) -> dict[str, Any]:
-        """What /v1/models says about a model beside its name."""
-
-    async def close(self) -> None:
-        """Lets go of connections."""

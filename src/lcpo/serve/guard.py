@@ -7,16 +7,14 @@ name of its own; a page of another origin is refused everywhere. Keys are compar
 import asyncio
 import hashlib
 import hmac
-import json
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lcpo.errors import ConfigError
 from lcpo.serve.calls import ApiError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -25,13 +23,21 @@ OPEN_PATHS = frozenset({"/", "/health"})
 
 
 @dataclass(frozen=True)
+class Key:
+    """A client's key: its hash, and tokens per day (UTC), None for no limit."""
+
+    sha256: bytes
+    tokens_per_day: int | None = None
+
+
+@dataclass(frozen=True)
 class Rules:
-    """keys: name -> sha256 of the key; empty asks for none. hosts: names in the Host header, empty allows all.
+    """keys: by their names; empty asks for none. hosts: names in the Host header, empty allows all.
 
     body, headers: bytes. patience: seconds in which a body must have come.
     """
 
-    keys: Mapping[str, bytes] = field(default_factory=dict)
+    keys: Mapping[str, Key] = field(default_factory=dict)
     hosts: frozenset[str] = frozenset()
     body: int = 4 * 2**20
     headers: int = 64 * 2**10
@@ -52,7 +58,7 @@ class Guard:
         try:
             name = self._check(scope)
         except ApiError as error:
-            await _refuse(send, error)
+            await error_answer(error)(scope, receive, send)
             return
         scope.setdefault("state", {})["key"] = name
         body = _Body(self.rules, receive)
@@ -61,7 +67,7 @@ class Guard:
             if body.error is None:
                 await send(message)
             elif message["type"] == "http.response.start":  # what the application makes of it is of no interest
-                await _refuse(send, body.error)
+                await error_answer(body.error)(scope, receive, send)
 
         await self.app(scope, body.receive, answer)
 
@@ -83,7 +89,7 @@ class Guard:
             return None
         given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         digest = sha256(given.encode("latin-1"))
-        matches = [name for name, known in self.rules.keys.items() if hmac.compare_digest(known, digest)]
+        matches = [name for name, known in self.rules.keys.items() if hmac.compare_digest(known.sha256, digest)]
         if not matches:
             text = "no such key; send it as  Authorization: Bearer KEY  or  x-api-key: KEY"
             raise ApiError(text, status=401, headers={"WWW-Authenticate": "Bearer"})
@@ -128,30 +134,6 @@ def sha256(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-async def _refuse(send: Send, error: ApiError) -> None:
-    body = json.dumps(error.json()).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
-
-
-def read_secret(given: str, option: str, environment: Mapping[str, str]) -> str:
-    """The key that @FILE or env:NAME names; on a command line itself everybody could read it. Raises ConfigError."""
-    readers: dict[str, Callable[[str], str | None]] = {"@": _file, "env:": environment.get}
-    for mark, reader in readers.items():
-        if given.startswith(mark):
-            key = (reader(given.removeprefix(mark)) or "").strip()
-            if not key or not key.isprintable() or not key.isascii():
-                raise ConfigError(f"{option} {given} holds no key")
-            return key
-    raise ConfigError(
-        f"{option} takes @FILE or env:NAME; a key in a command line can be read by everybody on the machine"
-    )
-
-
-def _file(name: str) -> str:
-    try:
-        return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the key in {name}: {getattr(error, 'strerror', None) or 'not text'}") from None
+def error_answer(error: ApiError) -> JSONResponse:
+    """What a client is told."""
+    return JSONResponse(error.json(), status_code=error.status, headers=error.headers)

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from lcpo.engines.replies import counts
 from lcpo.errors import ConfigError, EngineError, unknown
 
 
@@ -101,14 +102,18 @@ async def _json(session: aiohttp.ClientSession, url: str, body: Any = None) -> d
         return value if isinstance(value, dict) else None
 
 
+async def _tried(session: aiohttp.ClientSession, url: str, body: Any = None) -> dict[str, Any]:
+    """What stands there; nothing where nobody answers."""
+    try:
+        return await _json(session, url, body) or {}
+    except (aiohttp.ClientError, TimeoutError):
+        return {}
+
+
 async def _sign(session: aiohttp.ClientSession, url: str) -> str | None:
     root = url.removesuffix("/v1")
     for path, key, kind in SIGNS:
-        try:
-            answer = await _json(session, root + path)
-        except (aiohttp.ClientError, TimeoutError):
-            continue
-        if answer is not None and key in answer:
+        if key in await _tried(session, root + path):
             return kind
     return None
 
@@ -118,11 +123,8 @@ async def _measure(session: aiohttp.ClientSession, url: str, model: str) -> str 
     body = {"model": model, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 64, "temperature": 0}
 
     async def thought(extra: dict[str, int]) -> int | None:
-        try:
-            answer = await _json(session, url + "/chat/completions", body | extra)
-        except (aiohttp.ClientError, TimeoutError):
-            return None
-        return reasoning_tokens((answer or {}).get("usage"))
+        usage = (await _tried(session, url + "/chat/completions", body | extra)).get("usage")
+        return counts(usage)[2] if isinstance(usage, dict) else None
 
     free = await thought({})
     if free is None or free <= 4:
@@ -132,13 +134,3 @@ async def _measure(session: aiohttp.ClientSession, url: str, model: str) -> str 
         if used is not None and used <= 2:
             return cap
     return None
-
-
-def reasoning_tokens(usage: Any) -> int | None:
-    """Tokens of thought as a server reports them: OpenAI's place, or SGLang's."""
-    if not isinstance(usage, dict):
-        return None
-    details = usage.get("completion_tokens_details") or {}
-    value = details.get("reasoning_tokens") if isinstance(details, dict) else None
-    value = usage.get("reasoning_tokens") if value is None else value
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -12,15 +12,7 @@ from pathlib import Path
 
 from lcpo.errors import ConfigError
 from lcpo.serve.calls import ApiError
-from lcpo.serve.guard import sha256
-
-
-@dataclass(frozen=True)
-class Key:
-    """A client's key: its hash, and tokens per day (UTC), None for no limit."""
-
-    sha256: bytes
-    tokens_per_day: int | None
+from lcpo.serve.guard import Key, sha256
 
 
 @dataclass(frozen=True)

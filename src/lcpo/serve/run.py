@@ -1,13 +1,11 @@
 """Starts a server: loads the model, opens the port, says where it is."""
 
 import asyncio
-import os
 import re
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 import uvicorn
@@ -16,10 +14,11 @@ from lcpo.budgets.prompting import template_named
 from lcpo.engines.models import ModelSource, resolve
 from lcpo.errors import ConfigError, EngineError, MissingExtra
 from lcpo.serve.app import Server, make_app
+from lcpo.serve.calls import Mode
 from lcpo.serve.curve import read_curve
-from lcpo.serve.guard import LOOPBACK, Rules, read_secret, sha256
+from lcpo.serve.guard import LOOPBACK, Key, Rules, sha256
 from lcpo.serve.kinds import detect
-from lcpo.serve.ledger import Key, Ledger, read_keys
+from lcpo.serve.ledger import Ledger, read_keys
 from lcpo.serve.local import LocalBackend
 from lcpo.serve.plan import Served, levels
 from lcpo.serve.upstream import UpstreamBackend
@@ -36,7 +35,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 8000
     name: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     keys: Path | None = None
     allow_host: tuple[str, ...] = ()
     effort: tuple[str, ...] = ()
@@ -46,7 +45,7 @@ class Options:
     target: float | None = None
     upstream: str | None = None
     upstream_kind: str | None = None
-    upstream_key: str | None = None
+    upstream_key: str | None = field(default=None, repr=False)
     wording: str | None = None
     template_argument: str | None = None
     deadline: float = 600.0
@@ -55,58 +54,48 @@ class Options:
 
 def serve(model: str | None, options: Options) -> None:
     """Serves until it is interrupted. Raises LcpoError."""
-    keys, rules = _access(options)
+    rules = _access(options)
     if (model is None) == (options.upstream is None):
         raise ConfigError("give a MODEL, or --upstream URL to stand in front of a server")
-    backend: LocalBackend | UpstreamBackend
-    if options.upstream is not None:
-        backend = upstream_backend(options.upstream, options)
-        models = backend.served
-    else:
-        backend = local_backend(str(model), options.name, **_operator(options))
-        models = {backend.served.name: backend.served}
+    if options.target is not None and options.auto is None:
+        raise ConfigError("--target goes with --auto EVALDIR")
+    if options.wording is not None:
+        template_named(options.wording)
+    backend = upstream_backend(options.upstream, options) if options.upstream else local_backend(str(model), options)
     ledger = Ledger(str(options.keys.with_suffix(".sqlite")) if options.keys else ":memory:")
-    limits: dict[str, Any] = {"deadline": options.deadline, "queue": options.queue}
-    app = make_app(Server(backend, models, rules=rules, keys=keys, ledger=ledger, **limits))
+    server = Server(backend, rules=rules, ledger=ledger, deadline=options.deadline, queue=options.queue)
     listening = listen(options.host, options.port)
-    for name in models:
+    for name in backend.served:
         kept = backend.describe(name)["enforced"]
         click.echo(f"lcpo: {name}, budgets kept by: {kept}", err=True)
     click.echo(f"lcpo: http://{options.host}:{listening.getsockname()[1]}/v1", err=True)
-    config = uvicorn.Config(app, log_level="warning", loop="uvloop", http="httptools", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        make_app(server), log_level="warning", loop="uvloop", http="httptools", timeout_graceful_shutdown=5
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def _access(options: Options) -> tuple[Mapping[str, Key], Rules]:
-    """Keys and rules. Raises ConfigError for an address that others reach and no key."""
+def _access(options: Options) -> Rules:
+    """Who may ask. Raises ConfigError for an address that others reach and no key."""
     keys = dict(read_keys(options.keys)) if options.keys else {}
     if options.api_key:
-        secret = read_secret(options.api_key, "--api-key", os.environ)
-        keys["admin"] = Key(sha256(secret.encode()), None)
+        keys["admin"] = Key(sha256(options.api_key.encode()))
     local = options.host in LOOPBACK or options.host.startswith("127.")
     if not local and not keys:
         raise ConfigError(f"--host {options.host} can be reached by others; give --api-key @FILE or --keys FILE")
     hosts = LOOPBACK | {options.host} | set(options.allow_host) if local else frozenset(options.allow_host)
-    return keys, Rules({name: key.sha256 for name, key in keys.items()}, frozenset(hosts))
+    return Rules(keys, frozenset(hosts))
 
 
-def _operator(options: Options) -> dict[str, Any]:
-    """What the operator sets of a model; `effort` replaces single levels."""
+def _efforts(given: tuple[str, ...]) -> dict[str, int | None]:
+    """Tokens of the levels that the operator sets. Raises ConfigError."""
     effort: dict[str, int | None] = {}
-    for level in options.effort:
+    for level in given:
         name, _, number = level.partition("=")
         if not re.fullmatch(r"-1|\d+", number):
             raise ConfigError(f"--effort {level}: give LEVEL=TOKENS, for example low=512; -1 is no limit")
         effort[name] = None if number == "-1" else int(number)
-    if options.target is not None and options.auto is None:
-        raise ConfigError("--target goes with --auto EVALDIR")
-    return {
-        "default": options.default_budget,
-        "mode": options.mode,
-        "effort": effort,
-        "auto": options.auto,
-        "target": options.target,
-    }
+    return effort
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -119,7 +108,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise EngineError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
 
 
-def local_backend(model: str, name: str | None = None, **operator: Any) -> LocalBackend:
+def local_backend(model: str, options: Options) -> LocalBackend:
     """A model in this process. Raises LcpoError."""
     source = resolve(model)
     if source.kind == "server":
@@ -131,36 +120,35 @@ def local_backend(model: str, name: str | None = None, **operator: Any) -> Local
     engine = LocalEngine.load(source.path, source.name)
     engine.interval = INTERVAL
     room = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
-    served = served_model(source, name, **operator)
+    served = served_model(source, options, options.name or source.name)
     return LocalBackend(engine, served, context=room, count=lambda request: len(engine.prompt_ids(request)))
 
 
 def upstream_backend(url: str, options: Options) -> UpstreamBackend:
     """In front of a server. Raises LcpoError."""
-    secret = read_secret(options.upstream_key, "--upstream-key", os.environ) if options.upstream_key else None
-    if options.wording is not None:
-        template_named(options.wording)
-    found = asyncio.run(detect(url, secret, options.upstream_kind))
-    operator = {**_operator(options), "wording": options.wording}
-    served = {name: served_model(ModelSource(name, url, "server"), **operator) for name in found.models}
+    found = asyncio.run(detect(url, options.upstream_key, options.upstream_kind))
+    served = {name: served_model(ModelSource(name, url, "server"), options, name) for name in found.models}
     return UpstreamBackend(
-        found, served, key=secret, template_argument=options.template_argument, deadline=options.deadline
+        found,
+        served,
+        key=options.upstream_key,
+        template_argument=options.template_argument,
+        deadline=options.deadline,
     )
 
 
-def served_model(source: ModelSource, name: str | None = None, **operator: Any) -> Served:
+def served_model(source: ModelSource, options: Options, name: str) -> Served:
     """What a model's card or recipe says of its budgets, with what the operator sets."""
     law, measured = source.tables.get("budget") or {}, source.tables.get("evaluate", {})
-    set_by_hand = {key: value for key, value in operator.items() if value is not None}
-    effort = {**levels(tuple(measured.get("budgets", ()))), **set_by_hand.pop("effort", {})}
-    folder = set_by_hand.pop("auto", None)
-    curve = read_curve(folder, source.name) if folder is not None else None
+    curve = read_curve(options.auto, source.name) if options.auto is not None else None
     return Served(
-        name or source.name,
-        wording=set_by_hand.pop("wording", law.get("template", "l1") if law else None),
+        name,
+        wording=options.wording or (law.get("template", "l1") if law else None),
         kind=cast(Kind, measured.get("kind", "exact")),
-        effort=effort,
-        curve=curve,
+        effort={**levels(tuple(measured.get("budgets", ()))), **_efforts(options.effort)},
+        default=options.default_budget,
+        mode=cast(Mode | None, options.mode),
         answer=round(curve.answer) if curve is not None and curve.answer is not None else 0,
-        **set_by_hand,
+        curve=curve,
+        target=options.target,
     )

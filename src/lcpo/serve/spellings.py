@@ -165,6 +165,20 @@ def unread(body: Mapping[str, Any]) -> dict[str, Any]:
     return rest
 
 
+def properties() -> dict[str, Any]:
+    """The spellings as properties of a body in JSON schema."""
+    types = {"tokens": ["integer", "string", "null"], "level": ["string", "null"], "switch": ["boolean", "null"]}
+    tree: dict[str, Any] = {name: {"type": ["integer", "null"]} for name in LIMITS}
+    for spelling in SPELLINGS:
+        *parents, name = spelling.path.split(".")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {"type": ["object", "null"], "properties": {}})["properties"]
+        typed = {"type": types[spelling.reads]} if spelling.reads in types else {}
+        place[name] = {"description": f"{spelling.reads} ({spelling.who})", **typed}
+    return tree
+
+
 def _is_read(path: str) -> bool:
     return any(spelling.path == path or spelling.path.startswith(path + ".") for spelling in SPELLINGS)
 
@@ -294,7 +308,7 @@ def _settle(state: _Reading, conversation: str | None) -> Asked:
 
 
 def _differ(said: Mapping[str, int | None]) -> None:
-    if len(set(said.values())) > 1:
-        first, second = list(said)[:2]
-        other = next(path for path in said if said[path] != said[first]) if said[first] == said[second] else second
-        raise ApiError(f"{first} and {other} differ; leave out one", other)
+    first = next(iter(said), None)
+    for path, value in said.items():
+        if value != said[str(first)]:
+            raise ApiError(f"{first} and {path} differ; leave out one", path)

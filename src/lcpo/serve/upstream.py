@@ -10,17 +10,15 @@ from typing import Any
 
 import aiohttp
 
+from lcpo.engines.replies import Failure, counts, document, refused, texts, words
 from lcpo.serve.backstop import Splitter
 from lcpo.serve.calls import ApiError, Call, Enforced, Outcome, Piece, Plan, Stream, ThinkingFinish
-from lcpo.serve.kinds import Upstream, reasoning_tokens
-from lcpo.serve.local import text_of
+from lcpo.serve.kinds import Upstream
 from lcpo.serve.plan import Served, make_plan
 from lcpo.thinking import CLOSE, OPEN
 
 CLOSING = 8
 """Tokens that closing a thought may take, where no tokenizer is at hand."""
-SHORT = 400
-"""Characters of an upstream's message that are repeated."""
 
 
 @dataclass
@@ -29,32 +27,39 @@ class _Answer:
 
     splitter: Splitter
     finish: str | None = None
-    usage: Mapping[str, Any] | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
     stop: str | None = None
     logprobs: Any = None
     thought: list[str] = field(default_factory=list)
     answered: bool = False
 
-    def read(self, choice: Mapping[str, Any], delta: Mapping[str, Any]) -> Piece:
-        """A delta, or a whole message, as a piece."""
+    def read(self, chunk: Mapping[str, Any]) -> Piece:
+        """A chunk, or a whole answer, as a piece. Raises ApiError where it tells of an error."""
+        if chunk.get("error"):
+            raise ApiError(f"the upstream failed: {words(chunk['error'])}", status=502)
+        usage, choices = chunk.get("usage"), chunk.get("choices")
+        self.usage = usage if isinstance(usage, Mapping) else self.usage
+        choice = choices[0] if isinstance(choices, list) and choices else {}
+        if not isinstance(choice, Mapping):
+            raise ApiError("the upstream does not speak OpenAI's API", status=502)
         self.finish = choice.get("finish_reason") or self.finish
         reason = choice.get("stop_reason")
         self.stop = reason if isinstance(reason, str) else self.stop
         self.logprobs = choice.get("logprobs") or self.logprobs
-        given = delta.get("reasoning_content") or delta.get("reasoning")
-        thought = given if isinstance(given, str) else ""
-        if thought and self.splitter.where == "start":
-            self.splitter.where = "parsed"
-        text = delta.get("content") or choice.get("text") or ""
-        answer = text
-        if text and self.splitter.where != "parsed":
-            more, answer = self.splitter.feed(text)
-            thought += more
+        part = choice.get("delta") or choice.get("message")
+        part = part if isinstance(part, Mapping) else {}
+        thought = answer = ""
+        for thinking, text in texts(part or choice):
+            if thinking and text and self.splitter.where == "start":
+                self.splitter.where = "parsed"
+            parted = (text, "") if thinking else ("", text)
+            more = parted if thinking or not text or self.splitter.where == "parsed" else self.splitter.feed(text)
+            thought, answer = thought + more[0], answer + more[1]
         if thought:
             self.thought.append(thought)
         self.answered = self.answered or bool(answer)
-        extra = {name: value for name, value in delta.items() if value is not None and name not in _READ}
-        return Piece(thought, answer, (), extra or None)
+        extra = {name: value for name, value in part.items() if value is not None and name not in _READ}
+        return Piece(thought, answer, (), extra)
 
 
 _READ = {"role", "content", "reasoning_content", "reasoning"}
@@ -74,7 +79,6 @@ class UpstreamBackend:
     ) -> None:
         self.upstream, self.served, self.key, self.deadline = upstream, served, key, deadline
         self.template_argument = template_argument
-        self.names = tuple(served)
         self._session: aiohttp.ClientSession | None = None
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -97,10 +101,8 @@ class UpstreamBackend:
         asked, facts, warnings = call.asked, self.upstream.facts, []
         if asked.level is not None and facts.levels:
             asked = replace(asked, tokens=None)
-        turns = [turn for turn in call.messages if turn["role"] == "user"]
-        last = text_of(turns[-1], strict=False) if turns else ""
         served = self.served[call.model]
-        plan = make_plan(asked, served, last=last, max_tokens=call.max_tokens, closing=CLOSING)
+        plan = make_plan(asked, served, last=call.question, max_tokens=call.max_tokens, closing=CLOSING)
         if plan.budget is None:
             return plan
         enforced: Enforced = (
@@ -122,7 +124,7 @@ class UpstreamBackend:
         body, answer = self._body(call, plan), _Answer(Splitter(False))
         path = "/completions" if call.prompt is not None else "/chat/completions"
         if call.prompt is not None or call.continues:
-            answer.splitter.feed(_begun(call))
+            answer.splitter.feed(call.begun)
         second = plan.wall is not None and plan.enforced == "two calls"
         if second:
             body[self.upstream.facts.limit] = max(1, plan.wall or 0)
@@ -140,21 +142,19 @@ class UpstreamBackend:
         """The second call: the thought, closed here, and what the model goes on with."""
         thought = "".join(first.thought).rstrip("\ufffd")
         turn = {"role": "assistant", "content": f"{OPEN}{thought}{CLOSE}"}
-        used = int((first.usage or {}).get("completion_tokens") or plan.wall or 0)
         body = self._body(replace(call, messages=(*call.messages, turn), continues=True), plan)
-        body[self.upstream.facts.limit] = max(1, plan.limit - used - CLOSING)
+        body[self.upstream.facts.limit] = max(1, plan.limit - (counts(first.usage)[1] or plan.wall or 0) - CLOSING)
         answer = _Answer(Splitter(False))
         answer.splitter.where, answer.splitter.strict = "answer", True
         async with aclosing(self._post("/chat/completions", body, answer)) as pieces:
             async for piece in pieces:
                 yield replace(piece, thought="", answer=piece.answer)
         last = _outcome(plan, answer)
-        if first.usage is None or last.tokens is None or last.prompt_tokens is None:
+        prompt, used, thinking = counts(first.usage)
+        if prompt is None or used is None or last.tokens is None or last.prompt_tokens is None:
             yield replace(last, thinking_finish="budget", tokens=None, reasoning_tokens=None, forced=1)
             return
-        prompt = int(first.usage.get("prompt_tokens") or 0)
         inserted = max(1, last.prompt_tokens - prompt - used)
-        thinking = reasoning_tokens(first.usage)
         yield replace(
             last,
             thinking_finish="budget",
@@ -180,7 +180,7 @@ class UpstreamBackend:
         if self.template_argument and plan.budget and plan.mode != "wall":
             _put(body, f"chat_template_kwargs.{self.template_argument}", plan.budget)
             sentence = ""
-        body["messages"] = _with_sentence(call.messages, sentence)
+        body["messages"] = call.asking(sentence)
         if call.continues:
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         return body
@@ -203,6 +203,8 @@ class UpstreamBackend:
                     return
                 async for piece in _events(response.content, answer):
                     yield piece
+        except Failure as failure:
+            raise ApiError(f"the upstream {failure}", status=502) from None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(f"the upstream broke off ({type(error).__name__}); try again later", status=502) from None
         if answer.finish is None:
@@ -223,17 +225,15 @@ async def _events(content: aiohttp.StreamReader, answer: _Answer) -> AsyncGenera
         for line in lines:
             if not line.startswith(b"data:") or line.strip() == b"data: [DONE]":
                 continue
-            chunk = _object(line[5:])
-            if "error" in chunk:
+            try:
+                piece = answer.read(document(line[5:].decode("utf-8", "replace")))
+            except (ApiError, Failure):
                 yield Piece(thought, text)
-                raise ApiError(f"the upstream failed: {_message(chunk)}", status=502)
-            answer.usage = chunk.get("usage") or answer.usage
-            for choice in chunk.get("choices") or ():
-                piece = answer.read(choice, choice.get("delta") or {})
-                thought, text = thought + piece.thought, text + piece.answer
-                if piece.extra:
-                    yield Piece(thought, text, (), piece.extra)
-                    thought = text = ""
+                raise
+            thought, text = thought + piece.thought, text + piece.answer
+            if piece.extra:
+                yield Piece(thought, text, (), piece.extra)
+                thought = text = ""
         if thought or text:
             yield Piece(thought, text)
     if answer.splitter.held:
@@ -242,63 +242,26 @@ async def _events(content: aiohttp.StreamReader, answer: _Answer) -> AsyncGenera
 
 
 def _whole(data: bytes, answer: _Answer) -> Piece:
-    document = _object(data)
-    answer.usage = document.get("usage")
-    choices = document.get("choices") or [{}]
-    piece = answer.read(choices[0], choices[0].get("message") or {})
+    piece = answer.read(document(data.decode("utf-8", "replace")))
     held = answer.splitter.end()
     answer.finish = answer.finish or "stop"
     return replace(piece, thought=piece.thought + held[0], answer=piece.answer + held[1])
 
 
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ApiError("the upstream does not speak OpenAI's API", status=502)
-    return value
-
-
 def _outcome(plan: Plan, answer: _Answer) -> Outcome:
-    usage = answer.usage or {}
-    tokens, thinking = usage.get("completion_tokens"), reasoning_tokens(usage)
+    prompt, tokens, thinking = counts(answer.usage)
     ended: ThinkingFinish | None = "natural" if answer.thought or thinking else None
     if ended and answer.finish == "length" and not answer.answered:
         ended = "length"
     elif plan.enforced == "upstream" and plan.wall is not None and (thinking or 0) >= plan.wall:
         ended = "budget"
-    details = usage.get("completion_tokens_details") or {}
+    details = answer.usage.get("completion_tokens_details") or {}
     forced = details.get("forced_tokens") if isinstance(details, dict) else None
     if isinstance(details, dict) and details.get("thinking_finish") in ("natural", "budget", "length"):
         ended = details["thinking_finish"]
-    prompt = usage.get("prompt_tokens")
     finish = answer.finish or "stop"
     count = forced if isinstance(forced, int) else 0
     return Outcome(finish, ended, prompt, tokens, thinking, count, answer.stop, answer.logprobs)
-
-
-def _begun(call: Call) -> str:
-    """What of the response stands there already."""
-    if call.prompt is None:
-        return text_of(call.messages[-1], strict=False)
-    return call.prompt[call.prompt.rfind(OPEN) :] if call.prompt.rfind(OPEN) > call.prompt.rfind(CLOSE) else ""
-
-
-def _with_sentence(messages: tuple[Mapping[str, Any], ...], sentence: str) -> list[Mapping[str, Any]]:
-    """The messages, the sentence at the end of the user's last one, also where that is made of parts."""
-    turns = list(messages)
-    at = max((i for i, turn in enumerate(turns) if turn["role"] == "user"), default=None)
-    if sentence and at is not None:
-        content = turns[at].get("content")
-        parts = (
-            [*content, {"type": "text", "text": sentence}]
-            if isinstance(content, list)
-            else f"{content or ''}{sentence}"
-        )
-        turns[at] = {**turns[at], "content": parts}
-    return turns
 
 
 def _put(body: dict[str, Any], path: str, value: Any) -> None:
@@ -313,14 +276,6 @@ def _refused(status: int, data: bytes, headers: Mapping[str, str]) -> ApiError:
     """What a client is told of an upstream's refusal; never what it says about our key."""
     if status in (401, 403):
         return ApiError("the upstream refused the server's key; its operator has to look at it", status=502)
-    try:
-        text = _message(json.loads(data))
-    except ValueError:
-        text = data.decode("utf-8", "replace")[:SHORT]
+    text = refused(status, headers, data.decode("utf-8", "replace"))
     kept = {"Retry-After": headers["Retry-After"]} if "Retry-After" in headers else {}
     return ApiError(f"the upstream refused the request: {text}", status=status if status < 500 else 502, headers=kept)
-
-
-def _message(document: Any) -> str:
-    error = document.get("error", document) if isinstance(document, dict) else document
-    return str(error.get("message", error) if isinstance(error, dict) else error)[:SHORT]

@@ -1,21 +1,21 @@
 """OpenAI's Responses: an item for the thought, an item for the message, and an event for every step of them."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from lcpo.serve.calls import ApiError, Call, Outcome, Piece, Plan
-from lcpo.serve.wires import Wire, event, openai_usage, report
+from lcpo.serve.calls import ApiError, Call, Outcome, Plan
+from lcpo.serve.wires import ItemWire, event, openai_usage, report
+
+UNUSED = {"error": None, "instructions": None, "metadata": {}, "tools": [], "tool_choice": "none"}
+UNUSED |= {"parallel_tool_calls": False}
+"""Fields that clients ask for and that say nothing here."""
 
 
-class ResponsesWire(Wire):
+class ResponsesWire(ItemWire):
     """/v1/responses"""
 
-    prefix = "resp"
-
-    def __init__(self, call: Call, plan: Plan, include_usage: bool = False) -> None:
-        super().__init__(call, plan, include_usage)
+    def __init__(self, call: Call, plan: Plan) -> None:
+        super().__init__(call, plan)
         self.number = 0
-        self.open: str | None = None
         self.items: list[dict[str, Any]] = []
 
     def _event(self, kind: str, **fields: Any) -> bytes:
@@ -23,58 +23,40 @@ class ResponsesWire(Wire):
         return event({"type": kind, "sequence_number": self.number - 1, **fields}, kind)
 
     def _response(self, status: str, outcome: Outcome | None) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "object": "response",
-            "created_at": self.created,
-            "status": status,
-            "model": self.call.model,
+        call = self.call
+        head = {"id": self.id, "object": "response", "created_at": self.created, "model": call.model, "status": status}
+        reason = {"reason": "max_output_tokens"} if status == "incomplete" else None
+        return head | {
             "output": self.items,
-            "error": None,
-            "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
-            "instructions": None,
-            "metadata": {},
-            "parallel_tool_calls": False,
-            "temperature": self.call.temperature,
-            "top_p": self.call.top_p,
-            "tool_choice": "none",
-            "tools": [],
+            "incomplete_details": reason,
+            "temperature": call.temperature,
+            "top_p": call.top_p,
             "usage": _usage(self.plan, outcome) if outcome else None,
             "lcpo": report(self.plan, outcome),
+            **UNUSED,
         }
 
     def _item(self, kind: str, text: str, status: str) -> dict[str, Any]:
-        number = self.id.removeprefix("resp-")
+        name = self._name(kind)
         if kind == "thought":
             content = [{"type": "reasoning_text", "text": text}]
-            return {"id": f"rs_{number}", "type": "reasoning", "summary": [], "content": content, "status": status}
+            return {"id": name, "type": "reasoning", "summary": [], "content": content, "status": status}
         content = [_part(text)] if status != "in_progress" else []
-        return {"id": f"msg_{number}", "type": "message", "role": "assistant", "status": status, "content": content}
+        return {"id": name, "type": "message", "role": "assistant", "status": status, "content": content}
+
+    def _name(self, kind: str | None) -> str:
+        return ("rs_" if kind == "thought" else "msg_") + self.id.removeprefix("resp-")
 
     def _place(self) -> dict[str, Any]:
-        kind = "rs_" if self.open == "thought" else "msg_"
-        return {"item_id": kind + self.id.removeprefix("resp-"), "output_index": len(self.items), "content_index": 0}
+        return {"item_id": self._name(self.open), "output_index": len(self.items), "content_index": 0}
 
-    def begin(self) -> Iterator[bytes]:
+    def begin(self) -> bytes:
         """The response without content."""
-        yield self._event("response.created", response=self._response("in_progress", None))
-        yield self._event("response.in_progress", response=self._response("in_progress", None))
+        kinds = ("response.created", "response.in_progress")
+        return b"".join(self._event(kind, response=self._response("in_progress", None)) for kind in kinds)
 
-    def piece(self, piece: Piece) -> bytes:
-        """Deltas, and what opens and closes items around them."""
-        self.add(piece)
-        data = b""
-        for kind, text in (("thought", piece.thought), ("answer", piece.answer)):
-            if not text:
-                continue
-            if self.open != kind:
-                data += self._done() + self._begin(kind)
-            name = "response.reasoning_text.delta" if kind == "thought" else "response.output_text.delta"
-            more: dict[str, Any] = {} if kind == "thought" else {"logprobs": []}
-            data += self._event(name, **self._place(), delta=text, **more)
-        return data
-
-    def _begin(self, kind: str) -> bytes:
+    def start(self, kind: str) -> bytes:
+        """response.output_item.added"""
         self.open = kind
         item = self._item(kind, "", "in_progress")
         data = self._event("response.output_item.added", output_index=len(self.items), item=item)
@@ -82,8 +64,14 @@ class ResponsesWire(Wire):
             data += self._event("response.content_part.added", **self._place(), part=_part(""))
         return data
 
-    def _done(self, status: str = "completed") -> bytes:
-        """Closes the item that is open."""
+    def delta(self, kind: str, text: str) -> bytes:
+        """response.reasoning_text.delta, response.output_text.delta"""
+        if kind == "thought":
+            return self._event("response.reasoning_text.delta", **self._place(), delta=text)
+        return self._event("response.output_text.delta", **self._place(), delta=text, logprobs=[])
+
+    def close(self, status: str = "completed") -> bytes:
+        """response.output_item.done, and what comes before it"""
         if self.open is None:
             return b""
         kind, text = self.open, "".join(self.thought if self.open == "thought" else self.answer)
@@ -98,20 +86,17 @@ class ResponsesWire(Wire):
         self.open = None
         return data
 
-    def end(self, outcome: Outcome) -> Iterator[bytes]:
+    def end(self, outcome: Outcome) -> bytes:
         """The whole response."""
         status = "incomplete" if outcome.finish == "length" else "completed"
-        if not self.answer and self.open != "answer":
-            yield self._done() + self._begin("answer")
-        yield self._done(status)
-        yield self._event(f"response.{status}", response=self._response(status, outcome))
+        data = b"" if self.answer else self.close() + self.start("answer")
+        return data + self.close(status) + self._event(f"response.{status}", response=self._response(status, outcome))
 
     def whole(self, outcome: Outcome) -> dict[str, Any]:
         """response"""
         status = "incomplete" if outcome.finish == "length" else "completed"
-        thought, answer = self.texts()
-        self.items = [self._item("thought", thought, "completed")] if thought else []
-        self.items.append(self._item("answer", answer, status))
+        self.items = [self._item("thought", "".join(self.thought), "completed")] if self.thought else []
+        self.items.append(self._item("answer", "".join(self.answer), status))
         return self._response(status, outcome)
 
     def error(self, error: ApiError) -> bytes:

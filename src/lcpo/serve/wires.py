@@ -7,7 +7,6 @@ import json
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import Any
 
 from lcpo.serve.calls import ApiError, Call, Outcome, Piece, Plan
@@ -63,15 +62,15 @@ class Wire(ABC):
 
     prefix = "resp"
 
-    def __init__(self, call: Call, plan: Plan, include_usage: bool = False) -> None:
-        self.call, self.plan, self.include_usage = call, plan, include_usage
+    def __init__(self, call: Call, plan: Plan) -> None:
+        self.call, self.plan = call, plan
         self.id, self.created = f"{self.prefix}-{secrets.token_hex(12)}", int(time.time())
         self.thought: list[str] = []
         self.answer: list[str] = []
         self.extra: dict[str, Any] = {}
 
     def add(self, piece: Piece) -> None:
-        """Keeps a piece for the whole; what is hidden is dropped."""
+        """Keeps a piece for the whole."""
         if piece.thought:
             self.thought.append(piece.thought)
         if piece.answer:
@@ -79,16 +78,8 @@ class Wire(ABC):
         if piece.extra:
             self.extra |= piece.extra
 
-    def shown(self, piece: Piece) -> Piece:
-        """The piece without what the client does not want to see."""
-        return Piece("", piece.answer, piece.ids, piece.extra) if self.call.asked.hide and piece.thought else piece
-
-    def texts(self) -> tuple[str, str]:
-        """(thought, answer) of the whole, the thought as far as it is to be seen."""
-        return "" if self.call.asked.hide else "".join(self.thought), "".join(self.answer)
-
     @abstractmethod
-    def begin(self) -> Iterator[bytes]:
+    def begin(self) -> bytes:
         """Events before the first piece."""
 
     @abstractmethod
@@ -96,16 +87,26 @@ class Wire(ABC):
         """Events of a piece."""
 
     @abstractmethod
-    def end(self, outcome: Outcome) -> Iterator[bytes]:
+    def end(self, outcome: Outcome) -> bytes:
         """Events after the last piece."""
 
     @abstractmethod
     def whole(self, outcome: Outcome) -> dict[str, Any]:
-        """The response as one document."""
+        """The response as one document, of the pieces that were added."""
 
     def error(self, error: ApiError) -> bytes:
         """The event of a response that breaks off."""
         return event(error.json(), "error")
+
+
+def counts(plan: Plan, outcome: Outcome, thought: str = "reasoning_tokens") -> dict[str, Any]:
+    """What stands beside the number of tokens; `thought` is the API's own name for those of the thought."""
+    return {
+        thought: outcome.reasoning_tokens,
+        "budget_tokens": plan.budget,
+        "thinking_finish": outcome.thinking_finish,
+        "forced_tokens": outcome.forced,
+    }
 
 
 def openai_usage(plan: Plan, outcome: Outcome) -> dict[str, Any] | None:
@@ -113,17 +114,11 @@ def openai_usage(plan: Plan, outcome: Outcome) -> dict[str, Any] | None:
     if outcome.tokens is None:
         return None
     prompt = outcome.prompt_tokens or 0
-    details = {
-        "reasoning_tokens": outcome.reasoning_tokens,
-        "budget_tokens": plan.budget,
-        "thinking_finish": outcome.thinking_finish,
-        "forced_tokens": outcome.forced,
-    }
     return {
         "prompt_tokens": prompt,
         "completion_tokens": outcome.tokens,
         "total_tokens": prompt + outcome.tokens,
-        "completion_tokens_details": details,
+        "completion_tokens_details": counts(plan, outcome),
     }
 
 
@@ -131,18 +126,30 @@ class ChatWire(Wire):
     """/v1/chat/completions"""
 
     prefix = "chatcmpl"
+    chunk, document = "chat.completion.chunk", "chat.completion"
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.call.model}
 
     def _chunk(self, choices: list[Any], **more: Any) -> bytes:
-        head = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.call.model}
-        return event({**head, "choices": choices, **more})
+        return event({**self._head(self.chunk), "choices": choices, **more})
 
-    def begin(self) -> Iterator[bytes]:
+    def _last(self, choice: dict[str, Any], outcome: Outcome) -> bytes:
+        """How it ended; usage in a chunk of its own where it was asked for."""
+        told = report(self.plan, outcome)
+        data = self._chunk([_stopped(choice, outcome)], lcpo=told)
+        if self.call.include_usage:
+            data += self._chunk([], usage=openai_usage(self.plan, outcome), lcpo=told)
+        return data + b"data: [DONE]\n\n"
+
+    def _document(self, choice: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+        told = {"usage": openai_usage(self.plan, outcome), "lcpo": report(self.plan, outcome)}
+        return {**self._head(self.document), "choices": [_stopped(choice, outcome)], **told}
+
+    def begin(self) -> bytes:
         """The role."""
-        yield self._chunk([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
-        head = dump(
-            {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.call.model}
-        )
-        self._head = f'data: {head[:-1]},"choices":[{{"index":0,"delta":'
+        self._before = f'data: {dump(self._head(self.chunk))[:-1]},"choices":[{{"index":0,"delta":'
+        return self._chunk([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
 
     def piece(self, piece: Piece) -> bytes:
         """A delta."""
@@ -151,88 +158,92 @@ class ChatWire(Wire):
             delta["reasoning_content"] = delta["reasoning"] = piece.thought
         if piece.answer:
             delta["content"] = piece.answer
-        return f'{self._head}{dump(delta)},"finish_reason":null}}]}}\n\n'.encode() if delta else b""
+        return f'{self._before}{dump(delta)},"finish_reason":null}}]}}\n\n'.encode() if delta else b""
 
-    def end(self, outcome: Outcome) -> Iterator[bytes]:
-        """How it ended; usage in a chunk of its own where it was asked for."""
-        usage = openai_usage(self.plan, outcome)
-        last = {"index": 0, "delta": {}, "finish_reason": outcome.finish}
-        yield self._chunk([last], lcpo=report(self.plan, outcome))
-        if self.include_usage:
-            yield self._chunk([], usage=usage, lcpo=report(self.plan, outcome))
-        yield b"data: [DONE]\n\n"
+    def end(self, outcome: Outcome) -> bytes:
+        """How it ended."""
+        return self._last({"index": 0, "delta": {}, "finish_reason": outcome.finish}, outcome)
 
     def whole(self, outcome: Outcome) -> dict[str, Any]:
         """chat.completion"""
-        thought, answer = self.texts()
+        thought, answer = "".join(self.thought), "".join(self.answer)
         content = answer if answer or outcome.finish == "stop" else None
         message: dict[str, Any] = {"role": "assistant", "content": content, **self.extra}
         if thought:
             message["reasoning_content"] = message["reasoning"] = thought
         choice = {"index": 0, "message": message, "finish_reason": outcome.finish, "logprobs": outcome.logprobs}
-        if outcome.stop is not None:
-            choice["stop_reason"] = outcome.stop
-        return {
-            "id": self.id,
-            "object": "chat.completion",
-            "created": self.created,
-            "model": self.call.model,
-            "choices": [choice],
-            "usage": openai_usage(self.plan, outcome),
-            "lcpo": report(self.plan, outcome),
-        }
+        return self._document(choice, outcome)
 
     def error(self, error: ApiError) -> bytes:
         """OpenAI's clients look for `error` in a chunk."""
         return event(error.json()) + b"data: [DONE]\n\n"
 
 
+def _stopped(choice: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """The choice with the stop sequence that ended it, in vLLM's place."""
+    return choice if outcome.stop is None else {**choice, "stop_reason": outcome.stop}
+
+
 class CompletionWire(ChatWire):
     """/v1/completions: the text as the model wrote it, tags and all."""
 
     prefix = "cmpl"
+    chunk = document = "text_completion"
 
-    def __init__(self, call: Call, plan: Plan, include_usage: bool = False) -> None:
-        super().__init__(call, plan, include_usage)
+    def __init__(self, call: Call, plan: Plan) -> None:
+        super().__init__(call, plan)
         self.where = "thought" if OPEN in (call.prompt or "").rpartition(CLOSE)[2] else "start"
 
-    def _text(self, piece: Piece) -> str:
-        """The tags that stood between the parts."""
+    def _choice(self, thought: str, answer: str, finish: str | None = None) -> dict[str, Any]:
+        """The parts, and the tags that stood between them."""
         text = ""
-        if piece.thought:
-            text += (OPEN if self.where == "start" else "") + piece.thought
+        if thought:
+            text += (OPEN if self.where == "start" else "") + thought
             self.where = "thought"
-        if piece.answer:
-            text += (CLOSE if self.where == "thought" else "") + piece.answer
+        if answer:
+            text += (CLOSE if self.where == "thought" else "") + answer
             self.where = "answer"
-        return text
+        return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
 
-    def _of(self, text: str, finish: str | None, stop: str | None = None) -> dict[str, Any]:
-        head = {"id": self.id, "object": "text_completion", "created": self.created, "model": self.call.model}
-        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
-        if stop is not None:
-            choice["stop_reason"] = stop
-        return {**head, "choices": [choice]}
-
-    def begin(self) -> Iterator[bytes]:
+    def begin(self) -> bytes:
         """Nothing."""
-        return iter(())
+        return b""
 
     def piece(self, piece: Piece) -> bytes:
         """A piece of text."""
-        text = self._text(piece)
-        return event(self._of(text, None)) if text else b""
+        return self._chunk([self._choice(piece.thought, piece.answer)]) if piece.thought or piece.answer else b""
 
-    def end(self, outcome: Outcome) -> Iterator[bytes]:
+    def end(self, outcome: Outcome) -> bytes:
         """How it ended."""
-        yield event({**self._of("", outcome.finish, outcome.stop), "lcpo": report(self.plan, outcome)})
-        if self.include_usage:
-            usage = openai_usage(self.plan, outcome)
-            yield event({**self._of("", None), "choices": [], "usage": usage, "lcpo": report(self.plan, outcome)})
-        yield b"data: [DONE]\n\n"
+        return self._last(self._choice("", "", outcome.finish), outcome)
 
     def whole(self, outcome: Outcome) -> dict[str, Any]:
         """text_completion"""
-        text = self._text(Piece(*self.texts()))
-        told = {"usage": openai_usage(self.plan, outcome), "lcpo": report(self.plan, outcome)}
-        return {**self._of(text, outcome.finish, outcome.stop), **told}
+        return self._document(self._choice("".join(self.thought), "".join(self.answer), outcome.finish), outcome)
+
+
+class ItemWire(Wire):
+    """Formats in which thought and answer are items that open and close. open: which of the two is."""
+
+    open: str | None = None
+
+    @abstractmethod
+    def start(self, kind: str) -> bytes:
+        """Opens an item, `thought` or `answer`."""
+
+    @abstractmethod
+    def delta(self, kind: str, text: str) -> bytes:
+        """More of the item that is open."""
+
+    @abstractmethod
+    def close(self) -> bytes:
+        """Closes the item that is open, if any."""
+
+    def piece(self, piece: Piece) -> bytes:
+        """Deltas, and what opens and closes items around them."""
+        self.add(piece)
+        data = b""
+        for kind, text in (("thought", piece.thought), ("answer", piece.answer)):
+            if text:
+                data += (b"" if self.open == kind else self.close() + self.start(kind)) + self.delta(kind, text)
+        return data
