@@ -173,3 +173,23 @@ def test_a_suffix_works_on_the_wire() -> None:
             assert answer.json()["lcpo"]["reasoning_tokens"] == tokens
         bad = httpx.post(url + "/v1/chat/completions", json={**ROUTES["chat/completions"], "model": "talker(x)"})
     assert (bad.status_code, bad.json()["error"]["param"]) == (400, "model")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"thinking": {"type": ["enabled"]}}, "thinking.type"),
+        ({"thinking": "enabled"}, "thinking"),
+        ({"reasoning": 7}, "reasoning"),
+        ({"reasoning_effort": "hi\ud800gh"}, "reasoning_effort"),
+        ({"lcpo": {"bud\ud800get": 7}}, "lcpo.bud\ud800get"),
+        ({"lcpo": {"conversation": "\ud800"}}, "lcpo.conversation"),
+        ({"output_config": {"task_budget": {"total": 20, "remaining": 0}}}, "output_config.task_budget.remaining"),
+        ({"max_tokens": 10**30}, "max_tokens"),
+    ],
+)
+def test_what_only_a_fuzzer_sends_is_refused_by_name(body: dict[str, Any], param: str) -> None:
+    with serving_script(thinker) as url:
+        content = json.dumps(ROUTES["chat/completions"] | body)
+        answer = httpx.post(url + "/v1/chat/completions", content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)

@@ -195,7 +195,7 @@ def test_a_stream_that_breaks_off_ends_with_an_error(trouble: str, route: str, b
 def test_an_upstream_that_is_killed_and_comes_back(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", f"import upstreams; upstreams.run({port})"]
+    command = [sys.executable, "-c", f"import sys; sys.path.append('..'); import upstreams; upstreams.run({port})"]
 
     def start() -> subprocess.Popen[bytes]:
         process = subprocess.Popen(command, cwd=Path(__file__).parent)

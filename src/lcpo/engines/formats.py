@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from lcpo.engines.base import ON_LINES, Conversation, Format, Segment
+from lcpo.errors import EngineError
 from lcpo.thinking import CLOSE, OPEN
 
 
@@ -30,7 +33,10 @@ def prompt_ids(tokenizer: Any, prompt: Conversation | Segment) -> list[int]:
         ids: list[int] = tokenizer("\n\n".join(message.content for message in prompt))["input_ids"]
         return ids
     messages = [{"role": message.role, "content": message.content} for message in prompt]
-    return ids_of(tokenizer, tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    try:
+        return ids_of(tokenizer, tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except TemplateError as error:
+        raise EngineError(f"the model's chat template refuses the messages: {error}") from None
 
 
 def ids_of(tokenizer: Any, text: str) -> list[int]:

@@ -7,12 +7,13 @@ name of its own; a page of another origin is refused everywhere. Keys are compar
 import asyncio
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lcpo.serve.calls import ApiError
@@ -134,6 +135,6 @@ def sha256(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def error_answer(error: ApiError) -> JSONResponse:
-    """What a client is told."""
-    return JSONResponse(error.json(), status_code=error.status, headers=error.headers)
+def error_answer(error: ApiError) -> Response:
+    """What a client is told; in ASCII, since it may repeat halves of characters that the client has sent."""
+    return Response(json.dumps(error.json()), error.status, error.headers, media_type="application/json")

@@ -67,7 +67,10 @@ class LocalBackend:
         plan = make_plan(call.asked, self.model, last=call.question, max_tokens=call.max_tokens, closing=self.closing)
         if self.context is None or self.count is None:
             return plan
-        used = self.count(self._request(call, plan)) + len(self._prefix(call).ids or ())
+        try:
+            used = self.count(self._request(call, plan)) + len(self._prefix(call).ids or ())
+        except EngineError as error:
+            raise ApiError(str(error), "messages") from None
         room = self.context - used
         if room < 1 or not used:
             raise ApiError(

@@ -82,6 +82,7 @@ SPELLINGS = (
 )
 HOLDERS = frozenset(spelling.holder for spelling in SPELLINGS)
 """The fields of a body that are read here: none of them goes to an upstream as it came."""
+OBJECTS = HOLDERS - {spelling.path for spelling in SPELLINGS}
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens", "num_predict", "n_predict")
 """Spellings of the limit of the whole response."""
 OURS = {"budget", "mode", "scope", "kind", "reserve", "conversation"}
@@ -96,7 +97,7 @@ EFFORT: Mapping[str, int | None] = {
     "max": None,
 }
 """Tokens of each level where neither the operator nor the model's own budgets say otherwise; None: no limit."""
-TYPES = {"enabled", "adaptive", "auto", "disabled"}
+TYPES = ("adaptive", "auto", "disabled", "enabled")
 SUFFIX = re.compile(r"(?P<model>.+?)(?:\((?P<inner>-?\w+)\)|:(?P<level>none|minimal|low|medium|high|xhigh|max|auto))")
 
 
@@ -126,6 +127,9 @@ def read(
     Raises ApiError, naming the parameter, for what is no budget and for two that differ.
     """
     state = _Reading(effort)
+    for holder in OBJECTS & body.keys():
+        if not isinstance(body[holder], Mapping | None):
+            raise ApiError(f"{holder} is an object, given {body[holder]!r}", holder)
     for spelling in SPELLINGS:
         if spelling.holder in body and (value := _at(body, spelling.path)) is not None:
             _take(state, spelling, value)
@@ -147,7 +151,7 @@ def read_limit(body: Mapping[str, Any]) -> int | None:
     """The limit of the whole response, in whichever spelling. Raises ApiError."""
     limits = {name: body[name] for name in LIMITS if body.get(name) is not None}
     for name, value in limits.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
             raise ApiError(f"{name} is a positive whole number of tokens, given {value!r}", name)
     if len(set(limits.values())) > 1:
         raise ApiError(f"{' and '.join(limits)} differ; leave out all but one", list(limits)[1])
@@ -202,7 +206,7 @@ def _take(state: _Reading, spelling: Spelling, value: Any) -> None:
         _take_level(state, path, value)
     elif reads == "type":
         if value not in TYPES:
-            raise ApiError(f"{path} is one of {', '.join(sorted(TYPES))}, given {value!r}", path)
+            raise ApiError(f"{path} is one of {', '.join(TYPES)}, given {value!r}", path)
         state.type, state.off = value, path if value == "disabled" else state.off
     elif reads == "task":
         state.task = _task(value, path)
@@ -249,8 +253,11 @@ def _take_level(state: _Reading, path: str, value: Any) -> None:
 def _task(value: Any, path: str) -> int | None:
     if not isinstance(value, Mapping) or value.get("type", "tokens") != "tokens":
         raise ApiError(f'{path} is {{"type": "tokens", "total": N}}, given {value!r}', path)
-    total, left = tokens(value.get("total", -1), f"{path}.total"), value.get("remaining")
-    return total if left is None else tokens(left, f"{path}.remaining")
+    name = "total" if value.get("remaining") is None else "remaining"
+    left = tokens(value.get(name, -1), f"{path}.{name}")
+    if left == 0:
+        raise ApiError(f"{path}.{name} is 0, and a call needs some", f"{path}.{name}")
+    return left
 
 
 def _own(value: Any) -> dict[str, Any]:
@@ -265,7 +272,7 @@ def _own(value: Any) -> dict[str, Any]:
             raise ApiError(f"lcpo.{name} is one of {', '.join(words)}, given {value[name]!r}", f"lcpo.{name}")
     if value.get("reserve") is not None:
         tokens(value["reserve"], "lcpo.reserve")
-    if not isinstance(value.get("conversation", ""), str):
+    if not isinstance(value.get("conversation", ""), str) or not value.get("conversation", "").isprintable():
         raise ApiError(f"lcpo.conversation is a name, given {value['conversation']!r}", "lcpo.conversation")
     return dict(value)
 

@@ -5,8 +5,7 @@ from typing import Any
 from lcpo.serve.calls import ApiError, Call, Outcome, Plan
 from lcpo.serve.wires import ItemWire, event, openai_usage, report
 
-UNUSED = {"error": None, "instructions": None, "metadata": {}, "tools": [], "tool_choice": "none"}
-UNUSED |= {"parallel_tool_calls": False}
+UNUSED: dict[str, Any] = {"error": None, "instructions": None, "metadata": {}, "tools": [], "tool_choice": "none"}
 """Fields that clients ask for and that say nothing here."""
 
 
@@ -33,6 +32,7 @@ class ResponsesWire(ItemWire):
             "top_p": call.top_p,
             "usage": _usage(self.plan, outcome) if outcome else None,
             "lcpo": report(self.plan, outcome),
+            "parallel_tool_calls": False,
             **UNUSED,
         }
 
