@@ -31,12 +31,13 @@ SESSIONS = [
     ("training.md", "report.md", "../README.md"),
     *((path.name,) for path in sorted(DOCS.glob("*.md")) if path.name not in OWN_TESTS | {"training.md", "report.md"}),
 ]
-MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
+MODEL = "Qwen/Qwen3-0.6B"
 """The model of the examples that is not on this machine; `tiny` takes its place."""
 
 SHORTER = {
     "lcpo train mine.toml": [
-        *("hindsight.samples=60", "hindsight.steps=4", "group.problems=2", "trl.max_steps=2", "trl.save_steps=1"),
+        *("hindsight.rounds=1", "hindsight.samples=60", "hindsight.steps=4", "group.problems=2"),
+        *("trl.max_steps=2", "trl.save_steps=2"),
     ],
     "lcpo eval": ["--problems", "4", "--samples", "1"],
 }
