@@ -63,7 +63,7 @@ def litellm_proxy(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         process.wait(30)
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 180.0) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 600.0) -> None:
     """Until something answers there."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(1200)]
 QUESTION = "Add b48 c17 d93 e25."
 BUDGET = 20
 BIN = Path(sys.executable).parent
