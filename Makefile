@@ -11,7 +11,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-cluster test-vllm test-clients check study smol clean
+.PHONY: demo test test-cluster test-vllm test-clients fuzz check study smol clean
 demo: .venv/ready
 	$(BIN)/lcpo demo $(ARGS)
 
@@ -26,6 +26,8 @@ test-vllm: .venv/tested .venv-vllm/ready
 
 test-clients: .venv/ready .venv-clients/ready
 	.venv-clients/bin/python -m pytest -W default -m clients tests/clients --confcutdir tests/clients $(ARGS)
+
+fuzz: .venv/ready .venv-clients/ready; .venv-clients/bin/python benchmarks/fuzz.py $(ARGS)
 
 check: .venv/tested
 	$(BIN)/ruff check src tests benchmarks study

@@ -1,9 +1,9 @@
 """What a proxy costs: CPU milliseconds per request and added latency of `lcpo serve --upstream`, beside LiteLLM.
 
-    python benchmarks/proxy.py [--requests 600] [--litellm PATH/TO/litellm] [--out FILE]
+    python benchmarks/proxy.py [--requests 600] [--litellm .venv-clients/bin/litellm] [--out FILE]
 
 One trivial upstream, 16 events a stream; every process on this machine, in one run. LiteLLM lives in an environment of
-its own (pip install 'litellm[proxy]'); without --litellm it is left out. CPU time is that of the proxy's process alone.
+its own (`make test-clients` makes one); without --litellm it is left out. CPU time is that of the proxy alone.
 Linux only (/proc).
 """
 
@@ -130,6 +130,13 @@ def litellm(program: str, folder: Path) -> Any:
     return process(*command, url=f"http://127.0.0.1:{port}/v1", **quiet)
 
 
+def version_of(program: str) -> str:
+    """The version of LiteLLM in the environment of its program."""
+    code = "from importlib.metadata import version; print(version('litellm'))"
+    python = str(Path(program).parent / "python")
+    return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=600)
@@ -140,7 +147,10 @@ def main() -> None:
     if given.upstream:
         upstream()
         return
-    rows = []
+    rows: list[dict[str, Any]] = []
+    told: dict[str, Any] = {"events": EVENTS, "load_per_core": round(os.getloadavg()[0] / (os.cpu_count() or 1), 2)}
+    if given.litellm:
+        told["litellm"] = version_of(given.litellm)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         url = f"http://127.0.0.1:{PORT_UPSTREAM}/v1"
         places = {"direct": stack.enter_context(process(sys.executable, __file__, "--upstream", url=url))}
@@ -152,12 +162,12 @@ def main() -> None:
                 asyncio.run(load(place, 50, 4, stream))
                 for clients in (1, 32):
                     before = cpu_seconds(pid)
-                    told = asyncio.run(load(place, given.requests, clients, stream))
+                    times = asyncio.run(load(place, given.requests, clients, stream))
                     cost = round(1000 * (cpu_seconds(pid) - before) / given.requests, 2)
-                    rows.append({"proxy": name, "stream": stream, "clients": clients, "cpu_ms": cost, **told})
+                    rows.append({"proxy": name, "stream": stream, "clients": clients, "cpu_ms": cost, **times})
                     print(json.dumps(rows[-1]), flush=True)
     if given.out:
-        given.out.write_text(json.dumps({"rows": rows}, indent=1))
+        given.out.write_text(json.dumps({**told, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

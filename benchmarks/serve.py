@@ -1,6 +1,7 @@
 """What HTTP costs: tokens per CPU second of `lcpo serve tiny-exact`, plain and streamed, beside the engine alone.
 
     python benchmarks/serve.py [--clients 1,8,32] [--responses 96] [--out FILE]
+    python benchmarks/serve.py --first-token [200]     seconds to it where so many streams begin at once, and the load
 
 Everything runs on this machine in one go: the engine in a process of its own, asked by as many tasks as there are
 clients (and, for comparison, in whole batches), then the server in another, asked by clients here. CPU seconds are
@@ -12,11 +13,14 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import aiohttp
@@ -66,14 +70,15 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def server(*arguments: str) -> Any:
-    """(pid, url) of an `lcpo serve`."""
-    command = [sys.executable, "-m", "lcpo", "serve", *arguments, "--port", "0"]
+def server(*arguments: str, program: Sequence[str] = (sys.executable, "-m", "lcpo")) -> Any:
+    """(pid, url) of an `lcpo serve`; what it says later goes to stderr."""
+    command = [*program, "serve", *arguments, "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
         for line in process.stderr:
             if match := re.search(r"http://\S+/v1", line):
+                Thread(target=shutil.copyfileobj, args=(process.stderr, sys.stderr), daemon=True).start()
                 yield process.pid, match[0]
                 return
         raise SystemExit("the server did not start")
@@ -113,19 +118,35 @@ async def through_http(pid: int, url: str, clients: int, responses: int, stream:
     return {"tokens_per_cpu_second": round(best), "first_token_p50": round(sorted(firsts)[len(firsts) // 2], 4)}
 
 
+async def first_tokens(url: str, clients: int) -> dict[str, float]:
+    """Seconds to the first token of streams that begin at once; the load is that before them, per core."""
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        answers = await asyncio.gather(*(ask(session, url, seed, True) for seed in range(clients)))
+    firsts = sorted(first for _, first in answers)
+    shares = {"p50": 0.5, "p99": 0.99}
+    told = {f"first_token_{name}": round(firsts[int(share * (clients - 1))], 3) for name, share in shares.items()}
+    return {"clients": clients, **told, "tokens": sum(tokens for tokens, _ in answers), "load_per_core": round(load, 2)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", default="1,8,32")
     parser.add_argument("--responses", type=int, default=96)
+    parser.add_argument("--first-token", type=int, nargs="?", const=200, metavar="CLIENTS")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--engine", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.engine:
         print(json.dumps(engine_alone(given.engine, given.responses)))
         return
-    rows = []
+    rows: list[dict[str, Any]] = []
     with server("tiny-exact") as (pid, url):
-        for clients in map(int, given.clients.split(",")):
+        if given.first_token:
+            asyncio.run(first_tokens(url, 8))
+            rows = [asyncio.run(first_tokens(url, given.first_token)) for _ in range(REPEATS)]
+            print("\n".join(map(json.dumps, rows)))
+        for clients in () if given.first_token else map(int, given.clients.split(",")):
             own = [sys.executable, __file__, "--engine", str(clients), "--responses", str(given.responses)]
             alone = json.loads(subprocess.run(own, check=True, capture_output=True, text=True).stdout)
             row: dict[str, Any] = {"clients": clients, "engine": alone["streams"], "engine_batches": alone["batches"]}
