@@ -67,7 +67,7 @@ def lengths(run: Run, number: int) -> Chart:
     """Tokens used in each bin of budgets, step by step: a fan that opens is a dial that forms."""
     bins: dict[int, list[tuple[int, Mapping[str, Any]]]] = {}
     for record in run.records:
-        for row in record.get("bins", ()):
+        for row in record.get("bins") or ():
             bins.setdefault(row["from"], []).append((record["step"], row))
     series: list[Series] = []
     for i, (low, rows) in enumerate(sorted(bins.items())):
