@@ -67,7 +67,7 @@ def measured(model: str, problems: int, group: int, seed: int) -> tuple[dict[str
     # delta/alpha as large against the budgets as in the paper: 500 tokens to a mean budget of 2,050
     objective = Max(alpha=0.5 / 10, delta=0.5)
     asked: list[tuple[Any, Budget]] = []
-    for row, problem in enumerate(task("sums").problems("train", problems, seed)):
+    for row, problem in enumerate(task("search").problems("train", problems, seed)):
         asked += [(problem, budget) for budget in sampler.draw(seed, 0, row, group)]
     prompts = [user(prompt(problem, budget)) for problem, budget in asked]
     seeds = [sub_seed(seed, "rollout", 0, i // group, i % group) for i in range(len(asked))]

@@ -24,6 +24,7 @@ import torch
 from lcpo.engines.base import Request, Segment, user
 from lcpo.engines.local import LocalEngine
 from lcpo.engines.models import SHIPPED
+from lcpo.tasks import task
 
 BANDWIDTH = {"H200": 4.8e12, "H100": 3.35e12, "A100": 2.0e12}
 """Bytes per second by data sheet."""
@@ -77,7 +78,8 @@ def on_cpu(rows: Sequence[int], runs: int) -> list[dict[str, Any]]:
     table = []
     for count in rows:
         budgets = np.linspace(12, 96, count).round().astype(int) if count > 1 else np.array([60])
-        texts = [f"Add a{10 + i % 90} b17 c93 d25. Think for {b} tokens." for i, b in enumerate(budgets)]
+        problems = task("search").problems("validation", count)
+        texts = [f"{problem.question} Think for {b} tokens." for problem, b in zip(problems, budgets, strict=True)]
         prompts = [engine.prompt_ids(Request(user(text), 192, seed=0)) for text in texts]
 
         def ours(prompts: Any = prompts) -> int:

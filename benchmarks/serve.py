@@ -25,7 +25,9 @@ from typing import Any
 
 import aiohttp
 
-QUESTION = "Add b48 c17 d93 e25. Think for 64 tokens."
+from lcpo.tasks.search import EXAMPLE
+
+QUESTION = f"{EXAMPLE.question} Think for 64 tokens."
 REPEATS = 3
 
 

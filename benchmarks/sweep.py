@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--methods", default="truncate,s1,s1_fair,unlimited")
     parser.add_argument("--problems", type=int, default=50)
     parser.add_argument("--samples", type=int, default=4)
-    parser.add_argument("--task", default="sums")
+    parser.add_argument("--task", default="search")
     parser.add_argument("--cap", type=int, default=192)
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     given = parser.parse_args()

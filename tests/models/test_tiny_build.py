@@ -104,7 +104,7 @@ def test_the_shipped_base_is_whole_and_made_by_the_command() -> None:
 
     from lcpo.models.tiny.model import tokenizer
 
-    folder = SHIPPED["search-base"]
+    folder = SHIPPED["tiny"]
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.config.eos_token_id == tokenizer().eos_token_id
     assert AutoTokenizer.from_pretrained(folder).get_vocab() == tokenizer().get_vocab()
@@ -116,5 +116,5 @@ def test_the_shipped_base_is_whole_and_made_by_the_command() -> None:
 def test_the_page_shows_the_audit_that_ships() -> None:
     from lcpo.models.tiny.audit import table
 
-    result = json.loads((SHIPPED["search-base"] / "audit.json").read_text())
+    result = json.loads((SHIPPED["tiny"] / "audit.json").read_text())
     assert table(result) in (Path(__file__).resolve().parents[2] / "docs" / "search.md").read_text()

@@ -16,8 +16,8 @@ from lcpo.config import read_toml
 from lcpo.errors import ConfigError, EngineError, unknown
 
 WEIGHTS = Path(str(resources.files("lcpo"))) / "models" / "tiny" / "weights"
-SHIPPED = {name: WEIGHTS / name for name in ("tiny", "tiny-exact", "tiny-max", "search-base")}
-"""Models that ship as package data, by name: the sums world's base, what LCPO made of it, the search world's base."""
+SHIPPED = {name: WEIGHTS / name for name in ("tiny", "tiny-exact", "tiny-max") if (WEIGHTS / name).is_dir()}
+"""Models that ship as package data, by name: the search world's base, and what LCPO made of it."""
 BUILT = ("smollm2", "smollm2-hub")
 """Models that `lcpo models build NAME` makes on this machine, in the user's cache."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
