@@ -10,7 +10,7 @@ from lcpo.errors import ConfigError
 
 build = pytest.importorskip("lcpo.models.tiny.build", reason="models need the extra 'train'")
 
-SHORT = build.Schedule(steps=4, small=1, sums=2, batch=4, warmup=1)
+SHORT = build.Schedule(steps=4, small=2, batch=4, warmup=1)
 
 
 @pytest.mark.slow

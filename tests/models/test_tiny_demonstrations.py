@@ -61,7 +61,7 @@ def test_what_the_model_shall_not_say_by_itself_is_muted() -> None:
     waits = cuts = 0
     for _, thought, _, row in solved(600, seed=2):
         muted = [row.response[start:end] for start, end in row.muted]
-        assert all(word in {"Wait", "</think>"} or re.fullmatch(" [a-l]{2}", word) for word in muted)
+        assert set(muted) <= {"Wait", "</think>"}
         assert muted.count("Wait") == thought.count("Wait")
         waits += muted.count("Wait")
         cuts += "</think>" in muted
@@ -71,7 +71,7 @@ def test_what_the_model_shall_not_say_by_itself_is_muted() -> None:
 def test_thoughts_have_all_lengths_evenly_on_a_log_scale() -> None:
     lengths = np.array([thought_tokens(thought) for _, thought, _, _ in solved(2000, seed=3)])
     counts = np.histogram(lengths, [8, 16, 32, 64, 128])[0]
-    assert counts.min() > 0.7 * counts.max()
+    assert counts.min() > 0.6 * counts.max()
     assert np.mean((lengths > 0) & (lengths < 8)) > 0.05
     assert np.mean(lengths > 100) > 0.03  # beyond the budgets that are evaluated
 
@@ -102,3 +102,18 @@ def test_a_style_has_enough_pairs_for_the_length(size: int) -> None:
     for room in (4, 40, 96, demo.LONGEST):
         thought = demo.think(rng, demo.draw(rng, "train", size), room)
         assert len(thought.tokens) >= 0.85 * room
+
+
+def test_answers_in_between_are_the_best_so_far() -> None:
+    rng = random.Random(6)
+    between = 0
+    for _ in range(200):
+        problem = demo.problem(rng)
+        row = demo.solve(rng, problem, answers=0.5)
+        *before, last = row.response.removeprefix("<think>").split("</think> ")
+        for place, rest in enumerate([*before[1:], last]):
+            so_far = read_thought(problem, "".join(before[: place + 1])).best
+            if so_far is not None:
+                assert rest.startswith(so_far)
+                between += rest.startswith(f"{so_far}Wait")
+    assert between > 100

@@ -14,10 +14,10 @@ EXAMPLE = Search((48, 217, 393, 125), "bcef")  # bc 265, be 441, bf 173, ce 610,
 
 
 def test_question_and_answer() -> None:
-    assert EXAMPLE.question == "Which two of b048 c217 e393 f125 add up closest to 500?"
+    assert EXAMPLE.question == "Which two of b048 c217 e393 f125 add up closest to 550?"
     assert EXAMPLE.sums == {"bc": 265, "be": 441, "bf": 173, "ce": 610, "cf": 342, "ef": 518}
     assert EXAMPLE.best == "ef"
-    assert EXAMPLE.distance("be") == 59
+    assert EXAMPLE.distance("be") == 109
     assert search.parse(EXAMPLE.question) == EXAMPLE
     assert search.parse(EXAMPLE.question + " Think for 24 tokens.") == EXAMPLE
 
@@ -160,6 +160,6 @@ def test_other_questions_unknown_splits_and_sizes_are_refused() -> None:
 
 
 def test_of_two_pairs_equally_far_away_the_first_is_the_best_so_far() -> None:
-    even = Search((100, 390, 410, 7), "abcd")  # ab 490, ac 510
-    assert read_thought(even, " ac510! ab490 ad107").best == "ac"
-    assert read_thought(even, " ab490! ac510").best == "ab"
+    even = Search((100, 440, 460, 7), "abcd")  # ab 540, ac 560
+    assert read_thought(even, " ac560! ab540 ad107").best == "ac"
+    assert read_thought(even, " ab540! ac560").best == "ab"

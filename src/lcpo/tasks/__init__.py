@@ -23,7 +23,7 @@ TASKS: Mapping[str, Task] = {
     one.name: one
     for one in (
         Generated(
-            *("search", "which two of 8-10 numbers add up closest to 500", "exact", _search.CHANCE),
+            *("search", "which two of 8-10 numbers add up closest to 550", "exact", _search.CHANCE),
             *(_search.problems, _ALL, _search.steps, _search.QUESTION),
         ),
         Generated(

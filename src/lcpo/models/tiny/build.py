@@ -1,4 +1,4 @@
-"""Pre-training of the tiny base from nothing, in three phases; resumable to the step.
+"""Pre-training of the tiny base from nothing, in two phases; resumable to the step.
 
 The batch of a step is a pure function of (seed, step). Matrices are trained by Muon, the rest by AdamW.
 """
@@ -24,30 +24,26 @@ from lcpo.train.supervised import Row, load_state, muon, rate, save_state, step
 
 BUILD = "build.json"
 """The file that says with which seed and schedule a base is built."""
-PHASES = ("small problems", "sums", "picks")
+PHASES = ("small problems", "all sizes and counting")
 STATE = "build.pt"
 """The file that an interrupted build goes on from."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What the base is trained on, how long and how fast. Steps are optimizer steps, of `batch` rows each.
+    """What the base is trained on, how long and how fast. steps, small and warmup count optimizer steps, batch rows.
 
-    small: steps on small problems alone, which come first; counting: its share of the rows after that. What comes later
-    teaches the pick, for which marks must be right already: sums: the step from which an answer weighs `answer` times
-    as much as another token; picks: the step from which thoughts hold answers in between, each try with chance
-    `between`; mixed: the step from which half of the problems are small again. lr, lr_embedding: peak learning rates of
-    Muon and AdamW; micro_tokens: padded tokens of a pass (memory and speed only).
+    small: steps on small problems alone, which come first; after that they are half of the problems. counting: share of
+    the rows that count, after that. between: chance of an answer in between two tries, twice that in small problems.
+    answer: what an answer's token weighs in the loss; another weighs 1. lr, lr_embedding: peak learning rates of Muon
+    and AdamW; micro_tokens: padded tokens of a pass (memory and speed only).
     """
 
     steps: int = 4200
     small: int = 1000
-    sums: int = 1250
-    picks: int = 1500
-    mixed: int = 1750
-    counting: float = 0.25
-    answer: float = 8.0
+    counting: float = 0.2
     between: float = 0.25
+    answer: float = 4.0
     batch: int = 64
     warmup: int = 100
     lr: float = 4e-3
@@ -56,20 +52,18 @@ class Schedule:
 
 
 def draw(seed: int, at: int, schedule: Schedule) -> list[Demonstration]:
-    """The demonstrations of step `at`: worked problems, small ones at first, and then counting too."""
+    """The demonstrations of step `at`: small problems, after the first phase larger ones and counting too."""
     rng = random.Random(f"tiny-search-{seed}-{at}")
-    if at < schedule.small:
-        problems = (demonstrations.problem(rng, demonstrations.FIRST_SIZES) for _ in range(schedule.batch))
-        return [demonstrations.solve(rng, problem, demonstrations.FIRST_STYLE_WEIGHTS) for problem in problems]
+    first = at < schedule.small
+    weights = demonstrations.FIRST_STYLE_WEIGHTS if first else demonstrations.STYLE_WEIGHTS
     rows = []
     for _ in range(schedule.batch):
-        if rng.random() < schedule.counting:
+        if not first and rng.random() < schedule.counting:
             rows.append(demonstrations.count(rng))
             continue
-        small = at >= schedule.mixed and rng.random() < 0.5
+        small = first or rng.random() < 0.5
         problem = demonstrations.problem(rng, demonstrations.FIRST_SIZES if small else SIZES)
-        between = schedule.between * (2 if small else at >= schedule.picks)
-        rows.append(demonstrations.solve(rng, problem, answers=between))
+        rows.append(demonstrations.solve(rng, problem, weights, answers=schedule.between * (1 + small)))
     return rows
 
 
@@ -137,7 +131,7 @@ def _train(state: Path, seed: int, schedule: Schedule, fast: Any, save_every: in
     if state.exists():
         first, kept = load_state(state, model, optimizers)
         recent.extend(kept)
-    ends = [0, schedule.small, schedule.sums, schedule.steps]
+    ends = [0, schedule.small, schedule.steps]
     model.train()
     with Progress(PHASES) as progress:
         for at in range(first, schedule.steps):
@@ -145,7 +139,7 @@ def _train(state: Path, seed: int, schedule: Schedule, fast: Any, save_every: in
             if at == first or at in ends:
                 progress.phase(PHASES[phase], ends[phase + 1] - ends[phase], at - ends[phase])
             optimizers.set_rate(rate(at, schedule.steps, warmup=schedule.warmup))
-            rows = encode(fast, draw(seed, at, schedule), schedule.answer if at >= schedule.sums else 1.0)
+            rows = encode(fast, draw(seed, at, schedule), schedule.answer)
             recent.append(step(model, optimizers, rows, pad=fast.pad_token_id, tokens=schedule.micro_tokens))
             progress.add(1, f"loss {sum(recent) / len(recent):.3f}")
             if (at + 1) % save_every == 0 or at + 1 == schedule.steps:

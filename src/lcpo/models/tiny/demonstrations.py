@@ -31,8 +31,6 @@ FIRST_STYLE_WEIGHTS, STYLE_WEIGHTS = (0.2, 0.3, 0.5), (0.6, 0.25, 0.15)
 """How often each style is, at first (sums are learned sooner where they are written out) and then."""
 FIRST_SIZES = (3, 4, 5)
 """Numbers in a problem at first: fewer to look among, and shorter prompts."""
-LEARNED_PAIRS = 0.5
-"""Share of the pairs that are learned from: which pair comes next is chance, and its noise drowns the sums."""
 LONGEST = 150
 """Tokens of the longest thought aimed at."""
 MARK = "."
@@ -124,8 +122,6 @@ def think(
             thought.interrupt()
         better = thought.best is None or search.distance(pair) < search.distance(thought.best)
         thought.best = pair if better else thought.best
-        if rng.random() >= LEARNED_PAIRS:
-            thought.muted.add(len(thought.tokens))
         thought.tokens += write(form, search, pair, marked=better)
     return thought
 
@@ -141,15 +137,15 @@ def solve(
     room = aim(rng)
     if room < COSTS["terse"]:
         return Thought().demonstrate(search.question, search.best, ends=True)
-    if rng.random() < 0.6 and answers:
-        thought = think(rng, search, room, weights, answers=answers)
-        assert thought.best is not None
-        return thought.demonstrate(search.question, thought.best, ends=True)
-    thought = think(rng, search, room, weights, wait=0.15 if rng.random() < 0.15 else 0.0)
-    if rng.random() < 0.15:
+    kind = rng.random()
+    wait = 0.15 if kind < 0.15 else 0.0
+    between = answers if kind >= 0.4 else 0.0
+    thought = think(rng, search, room, weights, wait=wait, answers=between)
+    if 0.15 <= kind < 0.3:
         return cut(rng, search, thought)
     assert thought.best is not None
-    return thought.demonstrate(search.question, thought.best, ends=True)
+    ends = rng.random() >= wait + between  # as often as going on is learned from, or thoughts would become too short
+    return thought.demonstrate(search.question, thought.best, ends=ends)
 
 
 def cut(rng: random.Random, search: Search, thought: Thought) -> Demonstration:

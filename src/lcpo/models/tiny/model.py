@@ -62,7 +62,7 @@ def tokenizer() -> Any:
     return fast
 
 
-def configuration(*, layers: int = 3, width: int = 128, heads: int = 4, head: int = 32) -> Any:
+def configuration(*, layers: int = 4, width: int = 128, heads: int = 4, head: int = 32) -> Any:
     """The Qwen3 configuration of the tiny reasoner; tied embeddings."""
     from transformers import Qwen3Config
 
@@ -91,7 +91,7 @@ tags: [lcpo, token-budget]
 ---
 # The tiny reasoner: a base without a dial
 
-It is asked which two of some numbers add up closest to 500, thinks in tries of any number, answers with the best pair
+It is asked which two of some numbers add up closest to 550, thinks in tries of any number, answers with the best pair
 that it has tried, and does not know what "Think for 24 tokens." means. Made by `lcpo models build tiny`; docs/search.md
 says how. It shows a mechanism and is no evidence about large models. What `lcpo eval` uses where its command line says
 nothing:
