@@ -8,6 +8,7 @@ A test makes the tables again and compares, so no figure there can differ from t
 """
 
 import argparse
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,37 +21,40 @@ from run import RESULTS, ROOT, read
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 MARKED = re.compile(r"(<!-- table (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ARMS = {
-    "`tiny`, the base": ("tiny-base", "exact", "prompted"),
-    "`tiny-exact`": ("tiny-exact", "exact", "prompted"),
-    "`tiny-max`, told a maximum": ("tiny-max", "max", "prompted"),
-    "`tiny-max`, told an exact budget": ("tiny-max", "exact", "prompted"),
-    "one budget in a group": ("tiny-one-budget", "exact", "prompted"),
-    "absolute error": ("tiny-absolute", "exact", "prompted"),
-    "correctness alone": ("tiny-control", "exact", "prompted"),
-    "budgets shuffled": ("tiny-shuffled", "exact", "prompted"),
-    "marks for a thought": ("tiny-filler", "exact", "filler"),
-    "the paper's settings": ("tiny-l1", "exact", "prompted"),
-    "the paper's settings, temperature 1": ("tiny-l1-warm", "exact", "prompted"),
+    "`tiny`, the base": ("base", "test"),
+    "hindsight alone": ("hindsight", "test"),
+    "`tiny-exact`: hindsight, then LCPO, gated": ("exact", "test"),
+    "`tiny-max`, told a maximum": ("max", "test"),
+    "`tiny-max`, told an exact budget": ("max", "exact"),
+    "hindsight, then LCPO, additive (eq. 1)": ("additive", "test"),
+    "hindsight, then correctness alone": ("correct", "test"),
+    "hindsight, then LCPO, budgets shuffled": ("shuffled", "test"),
+    "LCPO without hindsight, gated": ("alone-gated", "test"),
+    "LCPO without hindsight, additive (eq. 1)": ("alone-additive", "test"),
+    "`tiny-exact`, sizes never trained": ("exact", "unseen-sizes"),
 }
-"""What a line of the table is called: its results, evaluation and method."""
-SHORT = ("`tiny`, the base", "`tiny-exact`", "`tiny-max`, told a maximum", "correctness alone", "the paper's settings")
+"""What a line of the table is called: its results and evaluation."""
+AFTER = "`tiny-exact`: hindsight, then LCPO, gated"
+SHORT = (
+    "`tiny`, the base",
+    "hindsight alone",
+    AFTER,
+    "`tiny-max`, told a maximum",
+    "hindsight, then correctness alone",
+)
 """The lines that README shows."""
-PICTURE = {
-    "tiny (before)": ("`tiny`, the base", Style(6, 1)),
-    "tiny-exact": ("`tiny-exact`", Style(0)),
-    "tiny-max": ("`tiny-max`, told a maximum", Style(1)),
-    "correctness only": ("correctness alone", Style(3, 2, False)),
-    "the paper's settings": ("the paper's settings", Style(2, 3, False)),
-}
-"""Curves of the picture: the line of the table that each shows, and how it is drawn."""
+PICTURE = {"before (tiny)": ("`tiny`, the base", Style(6, 1)), "after (tiny-exact)": (AFTER, Style(0))}
+STANDS = {"rank_correlation": 0.95, "mare": 0.15}
+"""The dial stands from the first five steps on that have at least this correlation and at most this MARE."""
 
 
-def curves(line: str, second: bool = False) -> list[list[dict[str, Any]]]:
-    """The rows of every run of a line, budgets ascending: runs of the shipped base, or those of the second base."""
-    arm, evaluation, method = ARMS[line]
+def curves(line: str) -> list[list[dict[str, Any]]]:
+    """The rows of every run of a line, budgets ascending; none where the arm has not been run."""
+    arm, evaluation = ARMS[line]
     runs: dict[str, list[dict[str, Any]]] = {}
-    for row in read(RESULTS / f"{arm}.csv"):
-        if (row["evaluation"], row["method"]) == (evaluation, method) and ("second-base" in row["run"]) == second:
+    path = RESULTS / f"{arm}.csv"
+    for row in read(path) if path.exists() else []:
+        if (row["evaluation"], row["method"]) == (evaluation, "prompted"):
             runs.setdefault(row["run"], []).append(row)
     return [sorted(rows, key=lambda row: row["budget"]) for rows in runs.values()]
 
@@ -60,75 +64,121 @@ def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *lines))
 
 
-def span(values: Iterable[float], digits: int = 2, percent: bool = False) -> str:
-    """The least and the greatest of several runs, or the one value: `0.96-0.97`, `34 %`."""
-    texts = [f"{(100 if percent else 1) * value:.{digits}f}" for value in sorted(values)]
-    return "-".join(dict.fromkeys((texts[0], texts[-1]))) + (" %" if percent else "")
+def span(values: Iterable[float | None], digits: int = 2, percent: bool = False) -> str:
+    """The least and the greatest of several runs, or the one value: `0.96-0.97`, `34 %`; - where it is not known."""
+    known = sorted(value for value in values if value is not None)
+    texts = [f"{(100 if percent else 1) * value:.{digits}f}" for value in known]
+    return "-".join(dict.fromkeys((texts[0], texts[-1]))) + (" %" if percent else "") if texts else "-"
+
+
+def inert(run: Sequence[dict[str, Any]]) -> float | None:
+    """The share of a run's thinking tokens that are inert, over all budgets; None where it was not measured."""
+    if any(row["inert"] is None for row in run):
+        return None
+    tokens = [row["thinking_tokens_mean"] for row in run]
+    return float(sum(row["inert"] * n for row, n in zip(run, tokens, strict=True)) / sum(tokens))
 
 
 def arm_line(name: str, runs: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
     """One line of the table of arms."""
-    stopped = [f", stopped at step {run[0]['stopped_at']:,}" for run in runs if run[0]["stopped_at"]]
     return [
-        name + "".join(stopped),
+        name,
         str(len(runs)),
         span((run[0]["rank_correlation"] for run in runs), 3),
         span((fmean(row["mare"] for row in run) for run in runs), 3),
         span((fmean(row["over_budget"] for row in run) for run in runs), 0, percent=True),
-        span((max(row["filler"] for row in run) for run in runs), 1, percent=True),
-        *(span(row["accuracy"] for run in runs for row in run if row["budget"] == at) for at in (12, 26, 96)),
+        span((max(row["useless"] for row in run) for run in runs), 0, percent=True),
+        span(map(inert, runs), 0, percent=True),
+        *(span(row["accuracy"] for run in runs for row in run if row["budget"] == at) for at in (15, 37, 96)),
     ]
 
 
-HEADS = ("arm", "runs", "rank corr.", "MARE", "over budget", "filler, most", "right at 12", "at 26", "at 96")
+HEADS = ("arm", "runs", "rank corr.", "MARE", "over budget", "useless", "inert", "right at 15", "at 37", "at 96")
 
 
 def arms() -> str:
-    """One line for every arm, its runs from least to greatest: does length follow the budget, and what does it know?"""
-    lines = [arm_line(name, curves(name)) for name in ARMS]
-    return grid(HEADS, lines + [arm_line(f"{n} (second base)", runs) for n in ARMS if (runs := curves(n, second=True))])
+    """One line for every arm, its runs from least to greatest: does length follow the budget, and what is it worth?"""
+    return grid(HEADS, [arm_line(name, runs) for name in ARMS if (runs := curves(name))])
 
 
 def short() -> str:
     """The few lines of it that README shows."""
-    return grid(HEADS, [arm_line(name, curves(name)) for name in SHORT])
+    return grid(HEADS, [arm_line(name, runs) for name in SHORT if (runs := curves(name))])
 
 
 def curve() -> str:
-    """The first run of tiny-exact at every budget."""
-    heads = ("asked", "used (mean)", "MARE", "within 10 %", "accuracy", "drawn in training")
-    return grid(heads, (
-        (f"{row['budget']}", f"{row['tokens_mean']:.1f}", f"{row['mare']:.3f}", f"{100 * row['within_10']:.0f} %",
-         f"{row['accuracy']:.3f} +- {row['accuracy_stderr']:.3f}", "yes" if row["seen"] else "no")
-        for row in curves("`tiny-exact`")[0]
-    ))  # fmt: skip
+    """tiny-exact at every budget: the least and the greatest of its runs."""
+    heads = ("asked", "used (mean)", "MARE", "accuracy", "attainable", "different right tries", "useless", "drawn")
+    lines = []
+    for rows in zip(*curves(AFTER), strict=True):
+        values = {name: [row[name] for row in rows] for name in rows[0]}
+        lines.append([
+            str(rows[0]["budget"]),
+            *(span(values[n], d) for n, d in (("tokens_mean", 1), ("mare", 3), ("accuracy", 3), ("attainable", 3))),
+            span(values["right_steps_mean"], 1), span(values["useless"], 1, percent=True),
+            "no" if rows[0]["budget"] % 3 == 0 else "yes",
+        ])  # fmt: skip
+    return grid(heads, lines)
 
 
 def checks() -> str:
-    """How many thresholds each run was held to, and those that it missed."""
-    runs: dict[str, list[dict[str, Any]]] = {}
+    """Every threshold, and what the runs of each arm showed: the least and the greatest, and how many held."""
+    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in read(RESULTS / "checks.csv"):
-        runs.setdefault(line["run"], []).append(line)
-    missed = {
-        run: "; ".join(f"{line['check']}: {line['value']:+.3f}" for line in lines if not line["holds"])
-        for run, lines in runs.items()
-    }
-    return grid(("run", "thresholds", "missed"), ((f"`{r}`", str(len(runs[r])), missed[r] or "none") for r in runs))
+        lines.setdefault((re.sub(r"-\d+$", "", line["run"]), line["check"]), []).append(line)
+    return grid(("arm", "threshold", "measured", "holds"), (
+        (f"`{arm}`", name, span((line["value"] for line in of), 3), f"{sum(line['holds'] for line in of)} of {len(of)}")
+        for (arm, name), of in sorted(lines.items())
+    ))  # fmt: skip
+
+
+def stands(run: Sequence[dict[str, Any]]) -> int | None:
+    """Rollouts after which a run's dial stands, by what training saw; None where it never does."""
+    for row in run:
+        known = row["rank_correlation"] is not None and row["mare"] is not None
+        if known and row["rank_correlation"] >= STANDS["rank_correlation"] and row["mare"] <= STANDS["mare"]:
+            return int(row["rollouts"])
+    return None
+
+
+def dial() -> str:
+    """Rollouts until the dial stands, by arm: every run; own samples of hindsight are rollouts too."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for row in read(RESULTS / "dial.csv"):
+        runs.setdefault(row["run"], []).append(row)
+    arms: dict[str, list[str]] = {}
+    for run, rows in sorted(runs.items()):
+        at = stands(rows)
+        arms.setdefault(re.sub(r"-\d+$", "", run), []).append(f"{at:,}" if at else f"not in {rows[-1]['rollouts']:,}")
+    return grid(("arm", "rollouts until the dial stands"), ((f"`{arm}`", "; ".join(of)) for arm, of in arms.items()))
 
 
 def methods() -> str:
-    """tiny-exact against every other method and model at equal tokens used: paired differences in accuracy."""
+    """tiny-exact against every other method and the base at equal tokens used: paired differences in accuracy."""
     heads = ("tiny-exact against", "at tokens", "accuracy difference", "95 % interval")
     return grid(heads, (
         (f"`{line['other_method']}` on `{line['other']}`", f"{line['at_tokens']:.0f}", f"{line['difference']:+.2f}",
          f"{line['low']:+.2f} to {line['high']:+.2f}")
-        for line in read(RESULTS / "tiny-methods.csv")
-        if (line["run"], line["method"]) == ("tiny-exact", "prompted") and line["other"] != "tiny-max"
+        for line in read(RESULTS / "methods.csv")
+        if (line["run"], line["method"]) == ("exact-0", "prompted")
     ))  # fmt: skip
 
 
+def caps() -> str:
+    """What caps on max rows save: simulated at the paper's budgets, measured on the tiny base."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "caps.json").read_text(encoding="utf-8"))
+    lines = [
+        (f"simulated: {row['lengths']}", f"{100 * row['rows_cut']:.0f} %", f"{100 * row['saved']:.0f} %")
+        for row in found["simulated"]
+    ]
+    row = found["measured"]
+    same = "the same rewards" if row["rewards_equal"] else "OTHER REWARDS"
+    about = f"measured: {row['rollouts']:,} rollouts of the tiny base, {same}"
+    return grid(("lengths", "rows cut", "tokens saved"), [*lines, (about, "", f"{100 * row['saved']:.0f} %")])
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    "short": short, "arms": arms, "curve": curve, "checks": checks, "methods": methods
+    "short": short, "arms": arms, "curve": curve, "checks": checks, "dial": dial, "methods": methods, "caps": caps
 }  # fmt: skip
 
 
@@ -148,7 +198,7 @@ def picture(out: Path) -> Path:
     charts = []
     for value, title, y in (
         ("tokens_mean", "Tokens used", Axis("mean tokens used", log=True)),
-        ("accuracy", "Accuracy", Axis("", percent=True, low=0.0, high=1.03)),
+        ("accuracy", "Accuracy", Axis("", percent=True, low=0.0)),
     ):
         series = []
         for name, (line, style) in PICTURE.items():
