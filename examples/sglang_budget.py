@@ -1,7 +1,7 @@
 """The trained sentence and a hard cap on SGLang, without lcpo between: what `lcpo serve --upstream` sends to it.
 
     python -m sglang.launch_server --model-path MODEL --reasoning-parser qwen3 --enable-strict-thinking
-    python examples/sglang_budget.py http://127.0.0.1:30000/v1 MODEL "Add b48 c17 d93 e25." 64
+    python examples/sglang_budget.py http://127.0.0.1:30000/v1 MODEL "Which two of b048 c217 e393 f125 h461 i308 k279 l010 add up closest to 550?" 64
 
 Without --enable-strict-thinking SGLang takes the cap and does nothing, and says nothing: compare the counts.
 """

@@ -26,7 +26,7 @@ ENVIRONMENT = {
 }  # fmt: skip
 STARTING = 1800
 """Seconds that a server may take to start."""
-QUESTION = [{"role": "user", "content": "Add b48 c17 d93 e25."}]
+QUESTION = [{"role": "user", "content": "Which two of b048 c217 e393 f125 h461 i308 k279 l010 add up closest to 550?"}]
 
 
 def command(start: str) -> str:

@@ -1,4 +1,4 @@
-"""Sums of labelled two-digit terms, modulo 100: the tiny reasoner's world. "Add b48 c17 d93 e25." is answered "83".
+"""Sums of labelled two-digit terms, modulo 100: a world of a few steps. "Add b48 c17 d93 e25." is answered "83".
 
 Answers are uniform on 00-99, so chance is 1 %. Whether a problem is for training, validation or the test is decided by
 a hash of its canonical form, before anything is trained: reordering or relabelling a sum never moves it.
