@@ -84,7 +84,7 @@ WARM = "runs/study/exact-{seed}/stages/hindsight"
 ARMS = {
     "base": Arm(None, (0,), model="tiny", checks=lambda run, _: flat_checks(evaluation(run), 0.1)),
     "exact": Arm("tiny-exact", evaluations=REACH, checks=dial),
-    "hindsight": Arm(None, model=WARM, checks=dial),
+    "hindsight": Arm(None, model=WARM, evaluations={"test": ("--kind", "exact", *TEST)}, checks=dial),
     "additive": Arm("additive", start=WARM, checks=dial),
     "correct": Arm("correct", start=WARM, checks=no_dial),
     "shuffled": Arm("shuffled", (0,), start=WARM, checks=no_dial),
