@@ -34,7 +34,10 @@ COLUMNS = (
 CHECKED = ("run", "check", "value", "low", "high", "holds")
 COMPARED = ("run", "method", "other", "other_method", "at_tokens", "difference", "low", "high")
 CURVE = ("run", "step", "rollouts", "rank_correlation", "mare", "accuracy", "length", "useless")
-PROTOCOL = ("--task", "search", "--budgets", "12,15,18,21,26,31,37,45,54,66,79,96", "--seed", "1")
+PROTOCOL = (
+    *("--task", "search", "--budgets", "12,15,18,21,26,31,37,45,54,66,79,96", "--seed", "1"),
+    *("--problems", "500", "--samples", "4"),
+)
 """500 held-out problems, 4 samples; eight of twelve budgets are multiples of 3, which training never draws."""
 TEST = ("--methods", "prompted,unlimited", "--inert", "120")
 REACH = {
