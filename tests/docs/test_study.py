@@ -1,5 +1,6 @@
 """Every table in README and docs is what study/results says, and the study's scripts read and write it."""
 
+import dataclasses
 import importlib
 import json
 import re
@@ -41,14 +42,15 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-def test_every_arm_has_results_without_nan(study: tuple[Any, Any]) -> None:
+def test_results_are_of_arms_and_without_nan(study: tuple[Any, Any]) -> None:
     run, _ = study
-    for name in run.ARMS:
+    files = {path.stem for path in run.RESULTS.glob("*.csv")} - {"checks", "dial", "methods"}
+    assert {"base", "exact", "hindsight"} <= files <= set(run.ARMS)
+    for name in files:
         rows = run.read(run.RESULTS / f"{name}.csv")
         assert rows and set(rows[0]) == set(run.COLUMNS)
         assert all(0 <= row["accuracy"] <= 1 and "nan" not in map(str, row.values()) for row in rows)
-        listed = {member for member, _, _ in run.members(name, run.ARMS[name])}
-        assert listed <= {row["run"] for row in rows}
+        assert {row["run"] for row in rows} <= {name, *(f"{name}-{seed}" for seed in run.ARMS[name].seeds)}
 
 
 def test_what_is_written_is_read_again(study: tuple[Any, Any], tmp_path: Path) -> None:
@@ -68,16 +70,22 @@ def test_an_arm_is_evaluated_checked_and_resumed(
     monkeypatch.setattr(run, "ROOT", tmp_path)
     monkeypatch.setattr(run, "RUNS", tmp_path / "runs" / "study")
     monkeypatch.setattr(run, "RESULTS", results)
-    monkeypatch.setattr(run, "PROTOCOL", ("--task", "sums", "--seed", "1", "--problems", "3", "--samples", "2",
-                                          "--budgets", "12,15,18,21,26,31,45,96"))  # fmt: skip
-    path = run.study("tiny-base")
+    budgets = "12,15,18,21,26,31,45,96"
+    protocol = ("--task", "search", "--seed", "1", "--problems", "3", "--samples", "2", "--budgets", budgets)
+    monkeypatch.setattr(run, "PROTOCOL", protocol)
+    monkeypatch.setattr(run, "TEST", ())
+    base = dataclasses.replace(run.ARMS["base"], evaluations={"test": ("--methods", "prompted", "--inert", "6")})
+    monkeypatch.setattr(run, "ARMS", {"base": base})
+    path = run.study("base")
     rows = run.read(path)
-    assert [row["budget"] for row in rows if row["method"] == "prompted"] == [12, 15, 18, 21, 26, 31, 45, 96]
+    assert [row["budget"] for row in rows] == [12, 15, 18, 21, 26, 31, 45, 96]
+    assert all(0 < row["attainable"] < 1 for row in rows)
     assert {line["check"] for line in run.read(results / "checks.csv")} == {
         "slope within 0.1 of 0", "rank correlation within 0.1 of 0"
     }  # fmt: skip
-    stored = json.loads((tmp_path / "runs" / "study" / "tiny-eval-exact" / "results.json").read_text(encoding="utf-8"))
+    there = tmp_path / "runs" / "study" / "base-eval-test"
+    stored = json.loads((there / "results.json").read_text(encoding="utf-8"))
     assert rows[0]["accuracy"] == pytest.approx(stored["rows"][0]["accuracy"], abs=1e-5)
     monkeypatch.setattr(run, "python", lambda *_: pytest.fail("what is done is not done again"))
-    assert run.read(run.study("tiny-base")) == rows
-    assert list(run.exact_checks("tiny"))  # the base is no tiny-exact; here its samples are only read and compared
+    assert run.read(run.study("base")) == rows
+    assert len(list(run.exact_checks(run.Evaluation(there)))) == 9

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from arms import trainer_of
+from arms import shuffled
 from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.tasks import task
 from lcpo.train.data import user_message
@@ -75,6 +75,6 @@ def test_reward_rises_and_lengths_follow(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_shuffled_budgets_give_no_dial(tmp_path: Path) -> None:
     base = marks_model(tmp_path / "base", 0.0)
-    made = trainer_of({"shuffled": True})
+    made = shuffled()
     lines = train("test", short(base), tmp_path / "run", quiet=True, trainer=made).lines
     assert abs(ends(lines, "slope")[1]) < 0.15
