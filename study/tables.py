@@ -8,7 +8,6 @@ A test makes the tables again and compares, so no figure there can differ from t
 """
 
 import argparse
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -155,6 +154,8 @@ def dial() -> str:
 
 def methods() -> str:
     """tiny-exact against every other method and the base at equal tokens used: paired differences in accuracy."""
+    if not (RESULTS / "methods.csv").exists():
+        return "Not run yet: `make study NAME=methods`."
     heads = ("tiny-exact against", "at tokens", "accuracy difference", "95 % interval")
     return grid(heads, (
         (f"`{line['other_method']}` on `{line['other']}`", f"{line['at_tokens']:.0f}", f"{line['difference']:+.2f}",
@@ -164,21 +165,8 @@ def methods() -> str:
     ))  # fmt: skip
 
 
-def caps() -> str:
-    """What caps on max rows save: simulated at the paper's budgets, measured on the tiny base."""
-    found = json.loads((ROOT / "benchmarks" / "results" / "caps.json").read_text(encoding="utf-8"))
-    lines = [
-        (f"simulated: {row['lengths']}", f"{100 * row['rows_cut']:.0f} %", f"{100 * row['saved']:.0f} %")
-        for row in found["simulated"]
-    ]
-    row = found["measured"]
-    same = "the same rewards" if row["rewards_equal"] else "OTHER REWARDS"
-    about = f"measured: {row['rollouts']:,} rollouts of the tiny base, {same}"
-    return grid(("lengths", "rows cut", "tokens saved"), [*lines, (about, "", f"{100 * row['saved']:.0f} %")])
-
-
 TABLES: dict[str, Callable[[], str]] = {
-    "short": short, "arms": arms, "curve": curve, "checks": checks, "dial": dial, "methods": methods, "caps": caps
+    "short": short, "arms": arms, "curve": curve, "checks": checks, "dial": dial, "methods": methods
 }  # fmt: skip
 
 
