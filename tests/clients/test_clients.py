@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(1200)]
-QUESTION = "Add b48 c17 d93 e25."
+QUESTION = "Which two of b048 c217 e393 f125 h461 i308 k279 l010 add up closest to 550?"
 BUDGET = 20
 BIN = Path(sys.executable).parent
 PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
@@ -82,7 +82,7 @@ def test_llm(server: str, tmp_path: Path, name: str, option: str, stream: list[s
 def test_lm_eval(server: str, tmp_path: Path) -> None:
     import lm_eval
 
-    rows = [{"question": QUESTION, "answer": "83"}] * 3
+    rows = [{"question": QUESTION, "answer": "ci"}] * 3
     (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = {
         "task": "sums",
