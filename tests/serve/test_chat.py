@@ -80,6 +80,7 @@ def test_three_modes_on_a_model_that_was_trained_and_one_that_was_not() -> None:
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens"),
         ({"continue_final_message": True}, "continue_final_message"),
+        ({"messages": [{"role": "assistant", "content": "4"}], "continue_final_message": True}, "messages"),
         ({"model": "other"}, "model"),
     ],
 )

@@ -91,6 +91,8 @@ def make_call(body: Sampled, headers: Mapping[str, str], models: Mapping[str, Se
     if name not in models:
         names = ", ".join(models)
         raise ApiError(f"unknown model {name!r}; there is {names}", "model", status=404)
+    if given.get("continues") and len(given["messages"]) == 1:
+        raise ApiError("a message of the user comes before the assistant's", "messages")
     stop = given.pop("stop", None) or body.stop or ()
     return Call(
         model=name,
