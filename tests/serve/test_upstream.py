@@ -71,6 +71,14 @@ def test_every_kind_with_a_cap_is_sent_it(kind: str) -> None:
         assert "no cap below" in told["warnings"][0]
 
 
+def test_no_more_is_asked_for_than_the_upstreams_context_holds() -> None:
+    double = Double(context=512)
+    with in_front_of(double) as url:
+        ask(url, thinking_budget=7)
+        ask(url, thinking_budget=7, max_tokens=600)
+    assert [body["max_tokens"] for body in double.bodies] == [512 - 64, 600]  # its prompt is "?"
+
+
 def test_an_unknown_upstream_is_measured() -> None:
     for cap in ("thinking_budget", None):
         double = Double(cap=cap, version=False)

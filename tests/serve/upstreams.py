@@ -31,6 +31,7 @@ class Double:
     parsed: bool = True
     usage: bool = True
     trouble: str | None = None
+    context: int | None = None
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     open: int = 0
@@ -67,7 +68,7 @@ def double_app(double: Double) -> FastAPI:
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        return {"data": [{"id": "up"}]}
+        return {"data": [{"id": "up", "max_model_len": double.context}]}
 
     @app.post("/v1/{path:path}")
     async def create(path: str, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """What an upstream enforces: known by its kind, or measured by asking for one token of thought."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -57,13 +57,15 @@ QUESTION = "Think first: how much is 17 * 23 + 5?"
 
 @dataclass(frozen=True)
 class Upstream:
-    """A server as it was found. url: with /v1. measured: its cap was tried, and worked."""
+    """A server as it was found. url: with /v1. measured: its cap was tried, and worked. context: tokens that prompt and
+    response may have together, by model, where the server says so."""
 
     url: str
     kind: str
     models: tuple[str, ...]
     facts: Kind
     measured: bool = False
+    context: Mapping[str, int] = field(default_factory=dict)
 
 
 async def detect(url: str, key: str | None, kind: str | None = None) -> Upstream:
@@ -80,7 +82,9 @@ async def detect(url: str, key: str | None, kind: str | None = None) -> Upstream
                 f"cannot reach {url}: {type(error).__name__}; is the server up, and the URL with /v1?"
             ) from None
         data = listed.get("data") if listed else None
-        models = tuple(str(model.get("id")) for model in data or () if isinstance(model, dict))
+        known = {str(model.get("id")): model.get("max_model_len") for model in data or () if isinstance(model, dict)}
+        models = tuple(known)
+        context = {name: tokens for name, tokens in known.items() if isinstance(tokens, int)}
         if not models:
             raise ConfigError(f"{url}/models lists no model; give the URL with /v1, and --upstream-key if it needs one")
         if kind is None and any(model.get("owned_by") == "lcpo" for model in data or ()):
@@ -88,9 +92,9 @@ async def detect(url: str, key: str | None, kind: str | None = None) -> Upstream
         if kind is None:
             kind = await _sign(session, url)
         if kind is not None:
-            return Upstream(url, kind, models, KINDS[kind])
+            return Upstream(url, kind, models, KINDS[kind], context=context)
         cap = await _measure(session, url, models[0])
-    return Upstream(url, "other", models, Kind(cap), measured=cap is not None)
+    return Upstream(url, "other", models, Kind(cap), measured=cap is not None, context=context)
 
 
 async def _json(session: aiohttp.ClientSession, url: str, body: Any = None) -> dict[str, Any] | None:

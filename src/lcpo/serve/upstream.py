@@ -102,7 +102,8 @@ class UpstreamBackend:
         if asked.level is not None and facts.levels:
             asked = replace(asked, tokens=None)
         served = self.served[call.model]
-        plan = make_plan(asked, served, last=call.question, max_tokens=call.max_tokens, closing=CLOSING)
+        room = self._room(call) if call.max_tokens is None else None
+        plan = make_plan(asked, served, last=call.question, max_tokens=call.max_tokens, closing=CLOSING, room=room)
         if plan.budget is None:
             return plan
         enforced: Enforced = (
@@ -118,6 +119,12 @@ class UpstreamBackend:
         elif plan.wall is not None:
             warnings.append(f"an upstream of kind {self.upstream.kind} has no cap on thoughts; nothing closes them")
         return replace(plan, enforced=enforced, warnings=(*plan.warnings, *warnings))
+
+    def _room(self, call: Call) -> int | None:
+        """Tokens that the context leaves for a response; a prompt counts as half of its characters and 64 more."""
+        context = self.upstream.context.get(call.model)
+        prompt = call.prompt if call.prompt is not None else "".join(str(turn.get("content")) for turn in call.messages)
+        return None if context is None else max(1, context - len(prompt) // 2 - 64)
 
     async def run(self, call: Call, plan: Plan) -> Stream:
         """The response as it comes; closing the generator hangs up. Raises ApiError."""
