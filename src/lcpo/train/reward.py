@@ -114,10 +114,12 @@ class LcpoReward:
         grades = verifiers.grade_many(
             texts, golds, verifier=self.verifier, deadline=self.deadline, thinking=self.thinking, box=self.box
         )
-        useless = self._useless(bodies, columns)
+        reads = self.filler < 1 or self.task is not None
+        pieces = [_pieces(self.tokenizer, ids) if reads else [] for ids in bodies]
+        useless = self._useless(pieces, columns)
         right = [
-            g.correct and self._says(ids) and (share or 0.0) <= self.useless
-            for g, ids, share in zip(grades, bodies, useless, strict=True)
+            g.correct and self._says(each) and (share or 0.0) <= self.useless
+            for g, each, share in zip(grades, pieces, useless, strict=True)
         ]
         lengths = [p.response if b.scope == "response" else p.thinking for p, b in zip(parts, budgets, strict=True)]
         outcomes = Outcomes(
@@ -135,26 +137,34 @@ class LcpoReward:
             useless=useless,
         )
 
-    def _says(self, ids: Sequence[int]) -> bool:
-        return self.filler >= 1 or filler_share(self.tokenizer, ids, self.thinking) <= self.filler
+    def _says(self, pieces: Sequence[str]) -> bool:
+        return self.filler >= 1 or _filler_share(pieces, self.thinking) <= self.filler
 
-    def _useless(self, bodies: Sequence[Sequence[int]], columns: Mapping[str, Any]) -> list[float | None]:
+    def _useless(self, responses: Sequence[Sequence[str]], columns: Mapping[str, Any]) -> list[float | None]:
         """The share of tokens in useless steps of each response, by the task; None where it cannot read thoughts."""
         if self.task is None or "question" not in columns:
-            return [None] * len(bodies)
+            return [None] * len(responses)
         shares: list[float | None] = []
-        for ids, question in zip(bodies, columns["question"], strict=True):
-            pieces = self.tokenizer.batch_decode([[token] for token in ids])
+        for pieces, question in zip(responses, columns["question"], strict=True):
             read = partial(self.task.steps, Problem("", question, ()))
             counts = count_steps(pieces, read, self.thinking)
-            shares.append(None if counts is None else counts[1] / max(1, len(ids)))
+            shares.append(None if counts is None else counts[1] / max(1, len(pieces)))
         return shares
 
 
 def filler_share(tokenizer: Any, ids: Sequence[int], thinking: Thinking = "auto") -> float:
     """The share of a response's tokens, given as ids without EOS, that are filler."""
-    pieces = tokenizer.batch_decode([[token] for token in ids])
-    return filler_tokens(pieces, thinking=thinking) / max(1, len(ids))
+    return _filler_share(_pieces(tokenizer, ids), thinking)
+
+
+def _filler_share(pieces: Sequence[str], thinking: Thinking) -> float:
+    return filler_tokens(pieces, thinking=thinking) / max(1, len(pieces))
+
+
+def _pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """The text of each token."""
+    texts: list[str] = tokenizer.batch_decode([[token] for token in ids])
+    return texts
 
 
 def marks(tokenizer: Any, eos: Collection[int] = ()) -> Marks:
