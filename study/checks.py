@@ -6,8 +6,9 @@ left to reinforcement learning. Everything else is secondary.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -42,10 +43,15 @@ class Evaluation:
         results = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
         return sorted((row for row in table(results) if row["method"] == "prompted"), key=lambda row: row["budget"])
 
+    @cached_property
+    def every(self) -> list[Sample]:
+        """All samples, read once."""
+        return list(read_samples(self.folder))
+
     def samples(self, *budgets: int | None) -> list[Sample]:
         """Samples of method `prompted` at these budgets; at all where none is named."""
-        found = (sample for sample in read_samples(self.folder) if sample.method == "prompted")
-        return [sample for sample in found if not budgets or sample.budget in budgets]
+        prompted = (sample for sample in self.every if sample.method == "prompted")
+        return [sample for sample in prompted if not budgets or sample.budget in budgets]
 
 
 def table(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -54,6 +60,14 @@ def table(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     dials = {tuple(dial[name] for name in names): dial for dial in results["dials"]}
     none = {"slope": None, "rank_correlation": None}
     return [{**row, **{k: dials.get(tuple(row[n] for n in names), none)[k] for k in none}} for row in results["rows"]]
+
+
+def inert(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """The share of thinking tokens that are inert, over all budgets; None where it was not measured."""
+    if any(row["inert"] is None for row in rows):
+        return None
+    tokens = [row["thinking_tokens_mean"] for row in rows]
+    return float(sum(row["inert"] * n for row, n in zip(rows, tokens, strict=True)) / sum(tokens))
 
 
 def possible(samples: Iterable[Sample]) -> float:
@@ -75,9 +89,9 @@ def exact_checks(there: Evaluation) -> Iterator[Check]:
     yield Check("primary: MARE <= 0.10", mare, mare <= 0.10)
     shares = [row["accuracy"] / possible(there.samples(row["budget"])) for row in rows[2:]]
     yield Check("primary: accuracy >= 0.8 of the attainable", min(shares), min(shares) >= 0.8)
-    weights = [row["thinking_tokens_mean"] for row in rows]
-    inert = sum(row["inert"] * weight for row, weight in zip(rows, weights, strict=True)) / sum(weights)
-    yield Check("primary: inert <= 25 %", inert, inert <= 0.25)
+    share = inert(rows)
+    assert share is not None, "evaluate with --inert"
+    yield Check("primary: inert <= 25 %", share, share <= 0.25)
     rank = rows[0]["rank_correlation"]
     yield Check("rank correlation >= 0.97", rank, rank >= 0.97)
     unseen = fmean(row["mare"] for row in rows if row["budget"] % 3 == 0)
@@ -102,7 +116,7 @@ def max_checks(there: Evaluation, exact: Evaluation) -> Iterator[Check]:
     rows, samples = there.rows(), there.samples()
     over = fmean(row["over_budget"] for row in rows)
     yield Check("over budget <= 3 %", over, over <= 0.03)
-    free = fmean(s.tokens or 0 for s in read_samples(there.folder) if s.method == "unlimited")
+    free = fmean(s.tokens or 0 for s in there.every if s.method == "unlimited")
     used = fmean((s.tokens or 0) / s.budget for s in samples if s.budget and s.budget < free)
     yield Check("used where it binds >= 0.75", used, used >= 0.75)
     last = rows[-1]["budget"]

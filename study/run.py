@@ -133,11 +133,16 @@ def training(run: str) -> dict[str, Any]:
     """Steps, rollouts (own samples of hindsight among them) and CPU seconds of a run; empty where none was trained."""
     if not (RUNS / run / "manifest.json").exists():
         return {}
-    record, recipe = json.loads((RUNS / run / "manifest.json").read_text(encoding="utf-8")), recipe_of(run)
-    own = recipe["hindsight"]["samples"] * recipe["hindsight"]["rounds"] if "hindsight" in recipe else 0
+    record = json.loads((RUNS / run / "manifest.json").read_text(encoding="utf-8"))
     steps = int(record.get("steps", 0))
-    rollouts = own + steps * recipe["group"]["size"] * recipe["group"]["problems"]
-    return {"steps": steps, "rollouts": rollouts, "cpu_seconds": record.get("cpu_seconds")}
+    made = rollouts(recipe_of(run), steps)
+    return {"steps": steps, "rollouts": made, "cpu_seconds": record.get("cpu_seconds")}
+
+
+def rollouts(recipe: Mapping[str, Any], steps: int) -> int:
+    """Rollouts of a recipe after so many steps, own samples of hindsight among them."""
+    own = recipe["hindsight"]["samples"] * recipe["hindsight"]["rounds"] if "hindsight" in recipe else 0
+    return int(own + steps * recipe["group"]["size"] * recipe["group"]["problems"])
 
 
 def evaluate(options: Sequence[str], folder: Path) -> dict[str, Any]:
@@ -190,15 +195,13 @@ def curve(run: str, every: int = 5) -> list[dict[str, Any]]:
     """How the dial came about: means over every so many steps of a run's metrics, against its rollouts."""
     text = (RUNS / run / "metrics.jsonl").read_text(encoding="utf-8")
     steps = [json.loads(line) for line in text.splitlines()]
-    group, total = recipe_of(run)["group"], training(run)
-    own = total["rollouts"] - total["steps"] * group["size"] * group["problems"]
-    lines = []
+    recipe, lines = recipe_of(run), []
     for at in range(0, len(steps) - every + 1, every):
         part = steps[at : at + every]
         known = {name: [row[name] for row in part if row.get(name) is not None] for name in CURVE[3:]}
         means = {name: sum(values) / len(values) for name, values in known.items() if values}
         step = part[-1]["step"]
-        lines.append({"run": run, "step": step, "rollouts": own + step * group["size"] * group["problems"], **means})
+        lines.append({"run": run, "step": step, "rollouts": rollouts(recipe, step), **means})
     return lines
 
 

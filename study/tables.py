@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from checks import inert
 from lcpo.report.plots import LOOK, RESOLUTION, Axis, Chart, Mark, Series, Style, draw
 from run import RESULTS, ROOT, read
 
@@ -68,14 +69,6 @@ def span(values: Iterable[float | None], digits: int = 2, percent: bool = False)
     known = sorted(value for value in values if value is not None)
     texts = [f"{(100 if percent else 1) * value:.{digits}f}" for value in known]
     return "-".join(dict.fromkeys((texts[0], texts[-1]))) + (" %" if percent else "") if texts else "-"
-
-
-def inert(run: Sequence[dict[str, Any]]) -> float | None:
-    """The share of a run's thinking tokens that are inert, over all budgets; None where it was not measured."""
-    if any(row["inert"] is None for row in run):
-        return None
-    tokens = [row["thinking_tokens_mean"] for row in run]
-    return float(sum(row["inert"] * n for row, n in zip(run, tokens, strict=True)) / sum(tokens))
 
 
 def arm_line(name: str, runs: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
