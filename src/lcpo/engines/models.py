@@ -2,6 +2,7 @@
 URL.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -14,12 +15,19 @@ from urllib.parse import urlsplit
 
 from lcpo.config import read_toml
 from lcpo.errors import ConfigError, EngineError, unknown
+from lcpo.measure import files
 
-WEIGHTS = Path(str(resources.files("lcpo"))) / "models" / "tiny" / "weights"
+MODELS = Path(str(resources.files("lcpo"))) / "models"
+WEIGHTS = MODELS / "tiny" / "weights"
 SHIPPED = {name: WEIGHTS / name for name in ("tiny", "tiny-exact", "tiny-max") if (WEIGHTS / name).is_dir()}
 """Models that ship as package data, by name: the search world's base, and what LCPO made of it."""
-BUILT = ("smollm2", "smollm2-hub")
+ADAPTERS = MODELS / "smol" / "weights"
+ADAPTED = {"smol": "smol", "smol-exact": "smol-exact", "smol-max": "smol-exact"}
+"""Models that are smollm2 with an adapter, by name: which folder of ADAPTERS holds it; each has its own card there."""
+BUILT = ("smollm2", "smollm2-hub", *ADAPTED)
 """Models that `lcpo models build NAME` makes on this machine, in the user's cache."""
+MADE_FROM = "made_from.json"
+"""The file in which a model with an adapter says which one that was."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 SERVER = re.compile(r"https?://[^#\s]+(#.+)?")
 
@@ -48,6 +56,25 @@ def built(name: str) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lcpo" / name
 
 
+def unready(name: str) -> str | None:
+    """Why the model `name`, one of BUILT, cannot be used yet and what to do; None where it can."""
+    adapter = ADAPTERS / ADAPTED[name] if name in ADAPTED else None
+    if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
+        return "has no adapter in this version of lcpo; train it:  lcpo train smol-exact"
+    folder = built(name)
+    if not (folder / "config.json").is_file():
+        return f"is not on this machine yet; run  lcpo models build {name}"
+    if adapter is not None and made_from(folder) != files.model_sha256(adapter):
+        return f"was made from another adapter than this version of lcpo has; run  lcpo models build {name}"
+    return None
+
+
+def made_from(folder: Path) -> str | None:
+    """The hash of the adapter that a built model was made from, None where it does not say."""
+    path = folder / MADE_FROM
+    return str(json.loads(path.read_text(encoding="utf-8"))["adapter_sha256"]) if path.is_file() else None
+
+
 def resolve(model: str) -> ModelSource:
     """The source that `model` names, looked up in this order: URL, shipped or built name, folder, hub id.
 
@@ -66,10 +93,10 @@ def resolve(model: str) -> ModelSource:
             )
         return ModelSource(model, str(folder), "shipped", card_tables(folder))
     if model in BUILT:
-        folder = built(model)
-        if not (folder / "config.json").is_file():
-            raise EngineError(f"'{model}' is not on this machine yet; run  lcpo models build {model}")
-        return ModelSource(model, str(folder), "built", card_tables(folder))
+        if (reason := unready(model)) is not None:
+            raise EngineError(f"'{model}' {reason}")
+        card = ADAPTERS / model if model in ADAPTED else built(model)
+        return ModelSource(model, str(built(model)), "built", card_tables(card))
     path = Path(model)
     if path.is_dir():
         return _folder(path)
@@ -94,8 +121,13 @@ def _folder(path: Path) -> ModelSource:
 
 
 def card_tables(folder: Path) -> Mapping[str, Any]:
-    """The tables task, budget and evaluate of the last ```toml block in a folder's README.md; empty where there is
-    none.
+    """The tables task, budget and evaluate of a folder's card (card_block). Raises ConfigError."""
+    tables = card_block(folder)
+    return {name: tables[name] for name in ("task", "budget", "evaluate") if isinstance(tables.get(name), dict)}
+
+
+def card_block(folder: Path) -> Mapping[str, Any]:
+    """The last ```toml block in a folder's README.md; empty where there is none.
 
     Raises ConfigError where the block is malformed.
     """
@@ -106,7 +138,6 @@ def card_tables(folder: Path) -> Mapping[str, Any]:
     if not blocks:
         return {}
     try:
-        tables = tomllib.loads(blocks[-1])
+        return tomllib.loads(blocks[-1])
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the toml block of {card} is malformed: {error}") from None
-    return {name: tables[name] for name in ("task", "budget", "evaluate") if isinstance(tables.get(name), dict)}

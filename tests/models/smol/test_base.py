@@ -30,8 +30,9 @@ def test_a_model_that_is_not_built_says_how(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(EngineError, match="lcpo models build smollm2"):
         resolve("smollm2")
     listed = json.loads(CliRunner().invoke(command, ["--json"]).stdout)
-    assert {"name": "smollm2", "here": False} in listed
-    assert {"name": "tiny", "here": True} in listed
+    reasons = {row["name"]: (row["here"], row["reason"]) for row in listed}
+    assert reasons["tiny"] == (True, None)
+    assert reasons["smollm2"] == (False, "is not on this machine yet; run  lcpo models build smollm2")
     result = CliRunner().invoke(command, ["build", "smolm2"])
     assert isinstance(result.exception, ConfigError)
     assert "Did you mean 'smollm2'?" in str(result.exception)

@@ -120,6 +120,27 @@ _KEPT = (
 """Keys of the configuration that describe the model itself."""
 
 
+def weights_sha256(folder: Path) -> str:
+    """A hash of a base's weights, by which an adapter knows the one that it belongs to.
+
+    Of the rows of the two tags only the signs count: a machine that adds in another order may round them otherwise.
+    """
+    import torch
+    from safetensors import safe_open
+    from transformers import AutoTokenizer
+
+    tags = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(list(RESERVED.values()))
+    digest = hashlib.sha256()
+    with safe_open(folder / "model.safetensors", "pt") as weights:
+        for name in sorted(weights.keys()):
+            tensor = weights.get_tensor(name)
+            if name == "model.embed_tokens.weight":
+                tensor[tags] = tensor[tags].sign()
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def tokenizer_of(read: Any) -> Any:
     """SmolLM2's tokenizer with the two tags: digits apart, `<|im_end|>` ends a response, `<|endoftext|>` pads.
 

