@@ -10,8 +10,8 @@ import pytest
 from folders import folder
 from made_up import made_up
 
-from lcpo.report.charts import published_points, published_table, shared, small
-from lcpo.report.findings import findings
+from lcpo.report.charts import before_after, published_points, published_table, shared, small
+from lcpo.report.findings import cards
 from lcpo.report.load import Evaluations, load
 from lcpo.report.page import html, plots_beside, write_plots
 from lcpo.report.plots import Axis, Box, Chart, Mark, Series, Style, png, svg, swatch
@@ -131,6 +131,26 @@ def test_points_carry_the_rows_values(found: Evaluations) -> None:
     assert [m.low for m in drawn.marks] == [r["accuracy_ci95"][0] for r in curve.rows]
 
 
+def test_arrows_lead_from_the_base_to_what_training_made(found: Evaluations, tmp_path: Path) -> None:
+    base = [replace(s, seen=None) if s.model == "tiny" else s for s in made_up(8, 2, (8, 16, 32))]
+    trained_first = sorted(base, key=lambda sample: sample.model != "tiny-exact")
+    after = load([folder(tmp_path / "ev", trained_first)])
+    tokens, accuracy = before_after(after, "sums")
+    assert tokens.title == "Tokens: from tiny to tiny-exact" and tokens.diagonal and accuracy.diagonal is None
+    rows = {c.label: {row["budget"]: row["tokens_mean"] for row in c.rows} for c in after.curves}
+    assert tokens.arrows == tuple((b, rows["tiny"][b], rows["tiny-exact"][b]) for b in (8, 16, 32))
+    assert svg(tokens, 400, 300).count('class="s" data-series="tiny-exact"') > len(tokens.series[1].marks) + 2
+    assert before_after(found, "sums") == []  # every dial was trained: none is before another
+
+
+def test_inert_thought_is_drawn_where_it_was_measured(found: Evaluations, tmp_path: Path) -> None:
+    samples = [replace(s, changed=(s.budget != 8,) * 5) if s.budget else s for s in made_up(60, 2, (8, 16))]
+    charts = {chart.name: chart for chart in shared(load([folder(tmp_path / "ev", samples)]), "sums")}
+    exact = next(line for line in charts["inert"].series if line.name == "tiny-exact")
+    assert [(mark.x, mark.y, mark.high) for mark in exact.marks] == [(8, 1.0, 1.0), (16, 0.0, 0.0)]
+    assert "inert" not in {chart.name for chart in shared(found, "sums")}
+
+
 def test_comparisons_turn_round_for_the_second_of_a_pair(found: Evaluations) -> None:
     first, second = (
         next(c for c in small(found, "sums", "differences") if c.title.startswith(name))
@@ -168,7 +188,7 @@ def test_a_row_without_an_interval_is_drawn_without_one(tmp_path: Path) -> None:
     drawn = next(c for c in shared(found, "sums") if c.name == "accuracy").series
     (series,) = [one for one in drawn if one.name == "tiny-exact"]
     assert [mark.low is None for mark in series.marks] == [False, True, False]
-    assert findings(found, "sums") and "None" not in html(found)
+    assert cards(found, "sums") and "None" not in html(found)
     assert write_plots(found, tmp_path / "plots")
 
 

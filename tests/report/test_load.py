@@ -10,7 +10,7 @@ from made_up import made_up
 
 from lcpo.errors import ConfigError, TaskError
 from lcpo.evaluate.records import read_samples
-from lcpo.report.findings import Alarm, alarms, findings
+from lcpo.report.findings import Alarm, alarms, cards, compared
 from lcpo.report.load import PROBLEMS_SHOWN, curves_of, load
 
 BUDGETS = (8, 16, 32)
@@ -135,15 +135,40 @@ def test_budgets_ascend_and_none_is_last() -> None:
     assert [row["budget"] for row in curve.rows] == [8, 64, None]
 
 
-def test_findings_are_sentences_with_the_rows_numbers(tmp_path: Path) -> None:
-    found = load([folder(tmp_path / "a", made_up(30, 2, (8, 12, 32, 64)))])
-    said = {finding.label: finding for finding in findings(found, "sums")}
-    assert set(said) == {"tiny", "tiny-exact", "tiny-max"}
-    exact = said["tiny-exact"]
-    assert "Asked for 8 to 64 tokens, it used" in exact.obeys and "budgets that training never drew" in exact.obeys
-    assert "exceed the maximum" in said["tiny-max"].obeys
-    assert "(guessing: 1 %)" in exact.buys
-    assert any(line.startswith("tiny · s1_fair: ") and "places" in line for line in exact.against)
+def test_cards_say_one_thing_each_with_the_rows_numbers(tmp_path: Path) -> None:
+    samples = [
+        replace(s, useless_tokens=s.budget // 8, changed=(s.budget > 8,) * 5) if s.budget else s
+        for s in made_up(60, 2, (8, 12, 32, 64))
+    ]
+    found = load([folder(tmp_path / "a", samples)])
+    said = {card.title: {label: (figure, note) for label, figure, note in card.lines} for card in cards(found, "sums")}
+    rows = {row["budget"]: row for row in next(c for c in found.curves if c.label == "tiny-exact").rows}
+    assert all(
+        set(said[title]) == {"tiny", "tiny-exact", "tiny-max"} for title in ("Accuracy", "Filler", "Useless steps")
+    )
+    assert said["Asked for, and used"]["tiny-exact"] == (
+        f"{rows[8]['tokens_mean']:.0f} to {rows[64]['tokens_mean']:.0f}", "8 to 64"
+    )  # fmt: skip
+    assert set(said["Misses the budget by"]) == {"tiny", "tiny-exact"} and set(said["Over the maximum"]) == {"tiny-max"}
+    assert (
+        said["Misses the budget by"]["tiny-exact"][1]
+        == f"{100 * rows[12]['mare']:.0f} % where training drew no such budget"
+    )
+    assert set(said["Good enough"]) == {"tiny-exact", "tiny-max"}  # tiny follows no budget
+    assert said["Inert thought"]["tiny-exact"] == ("100 %", "at 8")
+    (about,) = [card.about for card in cards(found, "sums") if card.title == "Accuracy"]
+    assert about.endswith("Guessing: 1 %.")
+
+
+def test_what_was_not_measured_has_no_card(tmp_path: Path) -> None:
+    titles = {card.title for card in cards(load([folder(tmp_path / "a", made_up(3, 1, (8, 32)))]), "sums")}
+    assert "Filler" in titles and not titles & {"Inert thought", "Useless steps"}
+
+
+def test_comparisons_are_counted_for_each_dial(tmp_path: Path) -> None:
+    lines = dict(compared(load([folder(tmp_path / "a", made_up(30, 2, (8, 12, 32, 64)))]), "sums"))
+    assert set(lines) == {"tiny", "tiny-exact", "tiny-max"}
+    assert any(line.startswith("tiny · s1_fair: ") and "places" in line for line in lines["tiny-exact"])
 
 
 def test_alarms_are_one_line_for_each_curve_and_detector() -> None:

@@ -1,6 +1,8 @@
 """The page: what it holds, that it stands alone, and that nothing a model wrote can run in it."""
 
+import base64
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +12,7 @@ from folders import folder
 from made_up import made_up
 
 from lcpo.evaluate.records import Sample
+from lcpo.report.headline import headline
 from lcpo.report.load import load
 from lcpo.report.page import common, html, segments, thoughts, write_all, write_page
 
@@ -61,13 +64,14 @@ def test_it_holds_every_part(clean: Path, tmp_path: Path) -> None:
     page = write_page(load([clean]), tmp_path / "page.html").read_text(encoding="utf-8")
     for part in (
         "Accuracy against tokens used", "Asked for, and used", "How far a single answer misses", "Answers over budget",
-        "Tokens that carry nothing", "Single answers, budget by budget", "At equal tokens used", "Thought and answer",
+        "Tokens that carry nothing", "was not measured here", "Single answers, budget by budget",
+        "At equal tokens used", "Thought and answer",
         "The same question at three budgets", "What it saves", "All numbers", "guessing: 1 %", "How it was made",
         "tiny-exact", "tiny · s1_fair", "Think for N tokens.", "asked = used", "one length at every budget",
         "the method inserted something",
     ):  # fmt: skip
         assert part in page, part
-    assert "nan" not in page.lower().replace("finance", "")
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", page).lower().replace("finance", "")
 
 
 def test_it_stands_alone(clean: Path) -> None:
@@ -81,6 +85,33 @@ def test_it_stands_alone(clean: Path) -> None:
             assert name != "href" or (value or "").startswith("#")
     policy = next(a["content"] for t, a in elements.found if t == "meta" and "http-equiv" in a) or ""
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "http" not in policy
+
+
+def test_a_link_to_it_has_a_preview(clean: Path) -> None:
+    page = html(load([clean]), title='A "title" <b>')
+    tags = {
+        a.get("name") or a.get("property"): a["content"]
+        for t, a in Elements(page).found
+        if t == "meta" and "content" in a
+    }
+    said = headline(load([clean]), "sums")
+    assert tags["description"] == tags["og:description"] == tags["og:image:alt"] == said and len(said) < 300
+    assert tags["og:title"] == 'A "title" <b>' and tags["twitter:card"] == "summary_large_image"
+    image = base64.b64decode((tags["og:image"] or "").removeprefix("data:image/png;base64,"), validate=True)
+    assert image.startswith(b"\x89PNG") and len(image) < 60_000
+
+
+def test_the_sentence_and_the_picture_come_first(clean: Path) -> None:
+    page = html(load([clean]))
+    parts = [
+        page.index(part) for part in ('<p class="headline">', 'class="chart wide"', "<nav>", '<div class="cards">')
+    ]
+    assert parts == sorted(parts)
+
+
+def test_manifests_are_folded(clean: Path) -> None:
+    page = html(load([clean]))
+    assert "<details><summary>ev: manifest</summary><pre>" in page
 
 
 def test_every_link_leads_somewhere(clean: Path) -> None:

@@ -97,6 +97,16 @@ def test_a_legend_hides_and_shows_a_series(pages: dict[str, Path]) -> None:
         assert before == after > len(BUDGETS) and hidden == 0
 
 
+@pytest.mark.parametrize(("width", "height", "picture"), [(1280, 900, "wide"), (390, 800, "narrow")])
+def test_the_first_screen_is_the_sentence_and_the_picture(
+    pages: dict[str, Path], width: int, height: int, picture: str
+) -> None:
+    with browser(width, height) as chromium:
+        chromium.open(pages["clean"])
+        assert chromium.run(LOWEST % ".headline") < chromium.run(LOWEST % f"svg.{picture}")
+        assert chromium.run(LOWEST % f"svg.{picture}") <= chromium.run("return innerHeight")
+
+
 LETTERS = """
     return Math.min(...[...document.querySelectorAll('svg.chart text')].map(text => {
         const shown = text.ownerSVGElement.getBoundingClientRect().width;
@@ -105,11 +115,22 @@ LETTERS = """
 """
 
 
+OFF_SCREEN = """
+    document.querySelectorAll('details').forEach(one => { one.open = true; });
+    return [...document.querySelectorAll('body *')].filter(one => {
+        const box = one.getBoundingClientRect();
+        return box.width > 0 && (box.left < -0.5 || box.right > innerWidth + 0.5);
+    }).map(one => one.outerHTML.slice(0, 80));
+"""
+LOWEST = "return document.querySelector('%s').getBoundingClientRect().bottom"
+
+
 @pytest.mark.parametrize("name", ["clean", "bad"])
 def test_a_phone_shows_it_without_scrolling_sideways(pages: dict[str, Path], name: str) -> None:
     with browser(390, 740) as chromium:
         chromium.open(pages[name])
         assert chromium.run("return document.documentElement.scrollWidth") <= 390
+        assert chromium.run(OFF_SCREEN) == []
         seen = "return [...document.querySelectorAll('svg.%s')].some(s => s.getBoundingClientRect().width > 0)"
         assert chromium.run(seen % "narrow") and not chromium.run(seen % "wide")
         assert chromium.run(LETTERS) > 9  # pixels

@@ -171,7 +171,7 @@ def _behaviour(row: Row) -> dict[str, Any]:
 CURVE = (
     "run", "model", "task", "method", "kind", "wording", "budget", "problems", "samples", "chance", "accuracy",
     "accuracy_stderr", "tokens_mean", "tokens_median", "tokens_p95", "signed_error", "mare", "over_budget", "no_answer",
-    "truncated", "forced", "filler",
+    "truncated", "forced", "filler", "useless", "inert",
 )  # fmt: skip
 """Columns of curve.csv."""
 

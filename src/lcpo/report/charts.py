@@ -37,6 +37,18 @@ SHARES = {
         Axis(ASKED, log=True),
         Axis("share of tokens", percent=True, low=0.0),
     ),
+    "useless": Chart(
+        "useless",
+        "Useless steps",
+        Axis(ASKED, log=True),
+        Axis("share of the thought", percent=True, low=0.0),
+    ),
+    "inert": Chart(
+        "inert",
+        "Inert thought",
+        Axis(ASKED, log=True),
+        Axis("share of the thought", percent=True, low=0.0),
+    ),
 }
 """Pictures of one share of each row against the budget."""
 
@@ -81,15 +93,19 @@ def _lines(curves: Sequence[Curve], x: str, y: str, about: Callable[[Curve, Row]
     for curve in curves:
         marks = []
         for row in (row for row in curve.rows if row[x] and row[y] is not None):
-            low, high = _ends(row) if y == "accuracy" else (None, None)
+            low, high = _ends(row, y)
             unseen = x == "budget" and row["seen"] is False
             marks.append(Mark(row[x], row[y], low, high, unseen, about(curve, row)))
         lines.append(Series(curve.label, curve.style, tuple(marks)))
     return tuple(line for line in lines if line.marks)
 
 
-def _ends(row: Row) -> tuple[float | None, float | None]:
-    """The 95 % interval of a row's accuracy: bootstrapped, or 1.96 standard errors."""
+def _ends(row: Row, name: str) -> tuple[float | None, float | None]:
+    """The 95 % interval of accuracy, bootstrapped or 1.96 standard errors; of inert thought, what may be; else none."""
+    if name == "inert":
+        return row["inert"], row["inert_at_most"]
+    if name != "accuracy":
+        return None, None
     y, error = row["accuracy"], row["accuracy_stderr"]
     return row.get("accuracy_ci95") or ((None, None) if error is None else (y - 1.96 * error, y + 1.96 * error))
 
@@ -143,8 +159,8 @@ def share(evaluations: Evaluations, task: str, name: str) -> Chart:
     curves = evaluations.of(task, prompted=True)
     series = _lines(curves, "budget", name, lambda curve, row: f"{curve.label}: {percent(row[name], 1)}")
     chart = SHARES[name]
-    if name == "filler" and series:
-        highest = max(mark.y for line in series for mark in line.marks)
+    if chart.y.high is None and not chart.y.log and series:
+        highest = max(mark.high or mark.y for line in series for mark in line.marks)
         chart = replace(chart, y=replace(chart.y, high=max(0.1, 1.06 * highest)))
     return replace(chart, x=_asked(series), series=series)
 
@@ -228,6 +244,37 @@ def differences(evaluations: Evaluations, curve: Curve, number: int) -> Chart:
         tuple(series) if several else (),
         levels=((0.0, "equal"),),
     )
+
+
+def before_after(evaluations: Evaluations, task: str) -> list[Chart]:
+    """Two pictures for each dial but the first: an arrow at each budget from the first to it, tokens and accuracy.
+
+    The first is the first dial that no recipe is known to have trained; without one, or a common budget, none is drawn.
+    """
+    dials = evaluations.of(task, prompted=True)
+    before = next((curve for curve in dials if all(row["seen"] is None for row in curve.rows)), None)
+    drawn = []
+    for number, after in enumerate(dials[:SMALL_MULTIPLES]):
+        if before is not None and after is not before and after.key.kind == before.key.kind:
+            drawn += [_arrows((before, after), name, number) for name in ("tokens_mean", "accuracy")]
+    return [chart for chart in drawn if chart.arrows]
+
+
+def _arrows(curves: tuple[Curve, Curve], name: str, number: int) -> Chart:
+    """One number of two curves against the budget, and arrows from the first to the second."""
+    lines = _lines(curves, "budget", name, _about)
+    plain = tuple(
+        replace(line, marks=tuple(replace(mark, low=None, high=None) for mark in line.marks)) for line in lines
+    )
+    first, second = ({mark.x: mark.y for mark in line.marks} for line in plain) if len(plain) == 2 else ({}, {})
+    arrows = tuple((x, first[x], second[x]) for x in sorted(first.keys() & second.keys()))
+    used = name == "tokens_mean"
+    y = Axis("mean tokens used", log=True) if used else Axis("accuracy", percent=True, low=0.0)
+    title = f"{'Tokens' if used else 'Accuracy'}: from {curves[0].label} to {curves[1].label}"
+    return Chart(
+        f"before_after_{number}_{'tokens' if used else 'accuracy'}", title, _asked(plain), y, plain,
+        diagonal="asked = used" if used else None, arrows=arrows,
+    )  # fmt: skip
 
 
 def shared(evaluations: Evaluations, task: str, published: Sequence[Series] = ()) -> list[Chart]:

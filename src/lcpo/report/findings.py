@@ -1,61 +1,104 @@
-"""What the numbers say, in sentences for someone who never saw the project; all computed, none chosen."""
+"""What the numbers say, a card for each question, a line in it for each dial; all computed, none chosen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from lcpo.report.charts import percent, signed
+from lcpo.report.charts import percent
+from lcpo.report.headline import Row, asked, follows, good_enough
 from lcpo.report.load import Curve, Evaluations, Gap, against
+
+Cell = tuple[str, str]
+"""What a card says of a dial: its figure, and a note beside it."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One dial: what it is called, how well it obeys, what the tokens buy, and how it stands against the others."""
+class Card:
+    """One thing that was measured: its name, what the figures are, and (label of the dial, figure, note) for each."""
 
-    label: str
-    number: int
-    kind: str
-    obeys: str
-    buys: str
-    against: tuple[str, ...]
+    title: str
+    about: str
+    lines: tuple[tuple[str, str, str], ...]
 
 
-def findings(evaluations: Evaluations, task: str) -> list[Finding]:
-    """A finding for each dial of the task that was measured at two budgets or more."""
-    result = []
-    for curve in evaluations.of(task, prompted=True):
-        rows = [row for row in curve.rows if row["budget"] is not None and row["tokens_mean"] is not None]
-        if len(rows) > 1:
-            others = tuple(_count(label, gaps) for label, (_, gaps) in against(evaluations, curve).items())
-            kind, number = curve.key.kind, curve.style.number
-            result.append(Finding(curve.label, number, kind, _obeys(curve, rows), _buys(rows), others))
-    return result
+def cards(evaluations: Evaluations, task: str) -> list[Card]:
+    """The cards of a task, about its dials with known tokens; a card that nothing is known for is left out."""
+    dials = [(curve, rows) for curve in evaluations.of(task, prompted=True) if (rows := asked(curve))]
+    chance = next((row["chance"] for _, rows in dials for row in rows if row["chance"] is not None), None)
+    guessing = "" if chance is None else f" Guessing: {percent(chance)}."
+    table: list[tuple[str, str, Callable[[Curve, Sequence[Row]], Cell | None]]] = [
+        ("Asked for, and used", "Tokens at the smallest and at the largest budget.", _used),
+        ("Misses the budget by", "A single answer, on average, in per cent of the budget.", _misses),
+        ("Over the maximum", "Share of answers that use more than they may.", _over),
+        ("Accuracy", f"At the smallest and at the largest budget.{guessing}", _accuracy),
+        ("Good enough", "The cheapest budget within 1 point of the best accuracy.", _enough),
+        ("Inert thought", "Share whose removal changes no answer; at the worst budget.", _worst("inert")),
+        ("Useless steps", "Share of the thought that is wrong, repeated or made up; at the worst budget.",
+         _worst("useless")),
+        ("Filler", "Share of tokens that carry nothing; at the worst budget.", _worst("filler")),
+    ]  # fmt: skip
+    drawn = []
+    for title, about, say in table:
+        lines = [(curve.label, *cell) for curve, rows in dials if (cell := say(curve, rows)) is not None]
+        drawn.append(Card(title, about, tuple(lines)))
+    return [card for card in drawn if card.lines]
 
 
-def _average(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
+def _used(_: Curve, rows: Sequence[Row]) -> Cell:
+    return _ends(rows, "tokens_mean", lambda value: f"{value:,.0f}"), _ends(rows, "budget", "{:,}".format)
+
+
+def _accuracy(_: Curve, rows: Sequence[Row]) -> Cell:
+    return _ends(rows, "accuracy", percent), _ends(rows, "budget", "{:,}".format)
+
+
+def _ends(rows: Sequence[Row], name: str, text: Callable[[Any], str]) -> str:
+    ends = (rows[0], rows[-1]) if len(rows) > 1 else rows
+    return " to ".join(text(row[name]) for row in ends)
+
+
+def _misses(curve: Curve, rows: Sequence[Row]) -> Cell | None:
+    if curve.key.kind == "max" or (miss := _average(rows, "mare")) is None:
+        return None
+    unseen = _average([row for row in rows if row["seen"] is False], "mare")
+    return percent(miss), "" if unseen is None else f"{percent(unseen)} where training drew no such budget"
+
+
+def _over(curve: Curve, rows: Sequence[Row]) -> Cell | None:
+    if curve.key.kind != "max" or (over := _average(rows, "over_budget")) is None:
+        return None
+    return percent(over, 1), f"uses {percent(1 + (_average(rows, 'signed_error') or 0.0))} of it"
+
+
+def _enough(_: Curve, rows: Sequence[Row]) -> Cell | None:
+    if not follows(rows):
+        return None
+    enough, best = good_enough(rows)
+    more = "" if enough is best else f"; {percent(best['accuracy'])} at {best['budget']:,}"
+    return f"{enough['budget']:,}", f"{percent(enough['accuracy'])} right{more}"
+
+
+def _worst(name: str) -> Callable[[Curve, Sequence[Row]], Cell | None]:
+    def say(_: Curve, rows: Sequence[Row]) -> Cell | None:
+        worst = max((row for row in rows if row[name] is not None), key=lambda row: row[name], default=None)
+        return None if worst is None else (percent(worst[name]), f"at {worst['budget']:,}" if worst[name] else "")
+
+    return say
+
+
+def _average(rows: Sequence[Row], name: str) -> float | None:
     values = [row[name] for row in rows if row[name] is not None]
     return fmean(values) if values else None
 
 
-def _obeys(curve: Curve, rows: Sequence[Mapping[str, Any]]) -> str:
-    first, last, error = rows[0], rows[-1], _average(rows, "signed_error") or 0.0
-    text = f"Asked for {first['budget']:,} to {last['budget']:,} tokens, it used {first['tokens_mean']:,.0f} to "
-    text += f"{last['tokens_mean']:,.0f} on average. "
-    if curve.key.kind == "max":
-        over = percent(_average(rows, "over_budget"), 1)
-        return f"{text}{over} of its answers exceed the maximum; it uses {percent(1 + error)} of it."
-    unseen = [row for row in rows if row["seen"] is False]
-    text += f"A single answer misses by {percent(_average(rows, 'mare'))} on average"
-    text += f" ({percent(_average(unseen, 'mare'))} at budgets that training never drew)" if unseen else ""
-    return f"{text}; the error of the mean, in which too long and too short cancel, is {signed(error)}."
-
-
-def _buys(rows: Sequence[Mapping[str, Any]]) -> str:
-    first, last, chance = rows[0], rows[-1], rows[0]["chance"]
-    text = f"Accuracy {percent(first['accuracy'])} at {first['budget']:,} tokens, {percent(last['accuracy'])} at "
-    guessing = "" if chance is None else f" (guessing: {100 * chance:.3g} %)"
-    return f"{text}{last['budget']:,}{guessing}."
+def compared(evaluations: Evaluations, task: str) -> list[tuple[str, list[str]]]:
+    """For each dial, a line about every other curve: how its accuracy differs at equal tokens used."""
+    lines = [
+        (curve.label, [_count(label, gaps) for label, (_, gaps) in against(evaluations, curve).items()])
+        for curve in evaluations.of(task, prompted=True)
+    ]
+    return [(label, several) for label, several in lines if several]
 
 
 def _count(label: str, gaps: Sequence[Gap]) -> str:

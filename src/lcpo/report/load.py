@@ -20,7 +20,7 @@ from lcpo.report.training import Run, is_run, read_run
 
 RESULTS = "results.json"
 LISTS = ("rows", "dials", "comparisons", "detectors", "behaviour")
-SINCE_2 = ("inert", "grade_timeouts", "requests_failed")
+SINCE_2 = ("inert", "inert_at_most", "inert_samples", "useless", "grade_timeouts", "requests_failed")
 """What rows of schema 1 lack."""
 PROBLEMS_SHOWN = 3
 """Problems whose thoughts a page shows: the first of the file, not chosen by outcome."""

@@ -29,6 +29,13 @@
     });
   });
 
+  // Narrow screens show a row as a list: every cell then says its column.
+  all("table").forEach((table) => {
+    const names = all("thead th", table).map((heading) => heading.textContent);
+    all("tbody tr", table).forEach((row) => Array.from(row.cells).forEach((one, i) => { one.dataset.name = names[i]; }));
+    table.classList.add("named");
+  });
+
   // Legends: a click hides a series in its picture, another shows it again.
   all("figure .legend button").forEach((button) => button.addEventListener("click", () => {
     const shown = button.getAttribute("aria-pressed") !== "true";

@@ -19,10 +19,11 @@ from lcpo.errors import MissingExtra
 from lcpo.evaluate.records import Sample
 from lcpo.measure.filler import filler_spans
 from lcpo.report import training
-from lcpo.report.charts import percent, published_points, shared, signed, small
-from lcpo.report.findings import alarms, findings
+from lcpo.report.charts import before_after, percent, published_points, shared, signed, small
+from lcpo.report.findings import alarms, cards, compared
+from lcpo.report.headline import followers, headline
 from lcpo.report.load import Curve, Evaluations, load
-from lcpo.report.plots import Chart, Series, png, svg, swatch
+from lcpo.report.plots import Chart, Series, png, png_bytes, svg, swatch
 from lcpo.thinking import CLOSE
 
 DEFAULTS = {"price": 10.0, "conversations": 1000}
@@ -31,11 +32,13 @@ PAGE = "report.html"
 PANELS = {"errors": "small", "split": "small", "words": "small", "differences": "half"}
 """Kinds of pictures of which each dial has its own, and how large the page shows them."""
 SIZES = {
-    "wide": (("chart wide", 960, 440), ("chart narrow", 360, 330)),
+    "wide": (("chart wide", 960, 400), ("chart narrow", 360, 320)),
     "half": (("chart", 420, 320),),
     "small": (("chart", 340, 250),),
 }
 """How a picture is drawn: class, width and height in pixels; the narrow one takes its place on narrow screens."""
+PREVIEW = (600.0, 315.0), 72.0
+"""Size in points and resolution of the picture in the preview of a link."""
 
 
 def write_all(folder: Path) -> list[Path]:
@@ -63,6 +66,7 @@ def write_plots(evaluations: Evaluations, folder: Path, *, published: bool = Fal
         name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in task)
         prefix = f"{name}_" if len(evaluations.tasks) > 1 else ""
         charts = _shared(evaluations, task, published)
+        charts += before_after(evaluations, task)
         charts += [chart for kind in PANELS for chart in small(evaluations, task, kind)]
         written += [png(chart, folder / f"{prefix}{chart.name}.png") for chart in charts]
     return written
@@ -83,6 +87,11 @@ def html(evaluations: Evaluations, *, published: bool = False, title: str | None
     def picture(chart: Chart, size: str) -> str:
         return Markup("".join(svg(chart, width, height, kind) for kind, width, height in SIZES[size]))
 
+    tasks, trained = [_task(evaluations, task, published) for task in evaluations.tasks], evaluations.runs
+    said = [task["headline"] for task in tasks] or [training.sentence(run) for run in trained]
+    learned = training.charts(trained)
+    first = next((task["charts"]["accuracy"] for task in tasks if "accuracy" in task["charts"]), None)
+    preview = first or (learned[0] if learned else None)
     source, style, script = (
         (files("lcpo.report") / f"page.{kind}").read_text(encoding="utf-8").replace("\r\n", "\n")
         for kind in ("html.j2", "css", "js")
@@ -95,9 +104,11 @@ def html(evaluations: Evaluations, *, published: bool = False, title: str | None
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        names=evaluations.names,
-        training=training.charts(evaluations.runs),
-        tasks=[_task(evaluations, task, published) for task in evaluations.tasks],
+        description=" ".join(said),
+        preview=None if preview is None else base64.b64encode(png_bytes(preview, *PREVIEW)).decode(),
+        training=learned,
+        said=said,
+        tasks=tasks,
         manifests=[(name, json.dumps(table, indent=2, ensure_ascii=False)) for name, table in evaluations.manifests],
         **DEFAULTS,
     )
@@ -129,19 +140,27 @@ def _task(evaluations: Evaluations, task: str, published: bool) -> dict[str, Any
     by_slope = sorted((c for c in curves if c.prompted), key=lambda curve: -slopes.get(curve.label, 0.0))
     methods = dict.fromkeys(curve.key.method for curve in curves)
     lines = [line for line in results["comparisons"] if line["task"] == task]
-    compared = [line for line in lines if line["accuracy_difference"] is not None]
+    comparisons = [line for line in lines if line["accuracy_difference"] is not None]
+    errors = [row["accuracy_stderr"] for _, row in rows if row["accuracy_stderr"] is not None]
     return {
         "name": task,
+        "headline": headline(evaluations, task),
+        "followers": len(followers(evaluations, task)),
+        "error": max(errors, default=None),
         "problems": max(row["problems"] for _, row in rows),
         "samples": sum(row["samples"] for _, row in rows),
         "swatches": {curve.label: Series(curve.label, curve.style) for curve in curves},
-        "findings": findings(evaluations, task),
+        "cards": cards(evaluations, task),
+        "several": len(evaluations.of(task, prompted=True)) > 1,
+        "against": compared(evaluations, task),
+        "before_after": before_after(evaluations, task),
+        "inert": any(row["inert"] is not None for _, row in rows),
         "charts": {chart.name: chart for chart in _shared(evaluations, task, published)},
         "panels": {kind: small(evaluations, task, kind) for kind in PANELS},
         "rows": rows,
         "dials": dials,
-        "comparisons": compared,
-        "not_compared": len(lines) - len(compared),
+        "comparisons": comparisons,
+        "not_compared": len(lines) - len(comparisons),
         "alarms": alarms(detectors),
         "looked": len(detectors),
         "savings": savings(rows),

@@ -122,6 +122,8 @@ class Chart:
     diagonal: str | None = None
     """Label of the line y = x, if it is drawn."""
     legend: bool = True
+    arrows: tuple[tuple[float, float, float], ...] = ()
+    """Arrows (x, from y, to y), shown and hidden with the last series."""
 
 
 def svg(chart: Chart, width: float, height: float, kind: str = "chart") -> str:
@@ -129,7 +131,7 @@ def svg(chart: Chart, width: float, height: float, kind: str = "chart") -> str:
     with _look(f"{chart.name} {kind}"):
         figure = _figure(width, height)
         axes = figure.subplots()
-        figure.subplots_adjust(left=62 / width, right=1 - 12 / width, bottom=46 / height, top=1 - 10 / height)
+        figure.subplots_adjust(left=68 / width, right=1 - 12 / width, bottom=46 / height, top=1 - 10 / height)
         draw(chart, axes)
         return _inline(figure, kind, chart.title)
 
@@ -152,8 +154,16 @@ def swatch(series: Series) -> str:
 
 def png(chart: Chart, path: Path) -> Path:
     """Writes the chart, with its title and a legend, as PNG; the same numbers give the same bytes. Returns `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png_bytes(chart))
+    return path
+
+
+def png_bytes(chart: Chart, size: tuple[float, float] = (640, 370), resolution: float = RESOLUTION) -> bytes:
+    """The chart as PNG, size in points (1/72 inch), resolution in dots per inch."""
+    buffer = io.BytesIO()
     with _look(chart.name):
-        figure = _figure(640, 370, layout="constrained")
+        figure = _figure(*size, layout="constrained")
         axes = figure.subplots()
         draw(chart, axes)
         axes.set_title(_short(chart.title, 70), pad=10)
@@ -163,9 +173,8 @@ def png(chart: Chart, path: Path) -> Path:
                 {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.0} if len(handles) > 4 else {}
             )
             axes.legend(handles, [_short(label) for label in labels], **beside)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=RESOLUTION, metadata={"Software": None})
-    return path
+        figure.savefig(buffer, format="png", dpi=resolution, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def _look(salt: str) -> Any:
@@ -205,6 +214,10 @@ def draw(chart: Chart, axes: Any) -> None:
     """Draws a chart into matplotlib axes. The gid of each artist is JSON: the name of its series, and its title."""
     for series in chart.series:
         _series(series, axes)
+    for x, start, end in chart.arrows:
+        look = {"arrowstyle": "-|>", "color": SOFT, "linewidth": 1.1, "shrinkA": 5, "shrinkB": 5, "alpha": 0.8}
+        arrow = axes.annotate("", (x, end), (x, start), arrowprops=look).arrow_patch
+        arrow.set_gid(json.dumps([chart.series[-1].name, ""]))
     for which, smallest in zip("xy", axes.dataLim.min, strict=True):
         if getattr(chart, which).log and smallest > 0:  # a log axis has no place for zero
             getattr(axes, f"set_{which}scale")("log")

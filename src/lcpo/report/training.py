@@ -79,6 +79,18 @@ def lengths(run: Run, number: int) -> Chart:
     return Chart(f"lengths_{number}", f"{run.name}: tokens used", STEP, y, tuple(series))
 
 
+def sentence(run: Run) -> str:
+    """What a run did to accuracy and to the dial, from its first to its last tenth of steps."""
+    said = []
+    for field, name, text in (("accuracy", "accuracy", "{:.0%}"), ("rank_correlation", "rank correlation", "{:.2f}")):
+        values = [record[field] for record in run.records if record.get(field) is not None]
+        size = max(1, len(values) // 10)
+        ends = [text.format(fmean(part)).replace("%", " %") for part in (values[:size], values[-size:]) if part]
+        said += [f"{name} from {' to '.join(ends)}"] if ends else []
+    steps = f"{run.name}, {len(run.records):,} training steps"
+    return f"{steps}: {', '.join(said)}." if said else f"{steps}; no rollout was recorded."
+
+
 def charts(runs: Sequence[Run]) -> list[Chart]:
     """The pictures of the runs: what they share in one picture each, and lengths per budget for each run."""
     drawn = []
