@@ -154,6 +154,17 @@ def test_nulls_are_dashes(tmp_path: Path) -> None:
     samples = [replace(s, length_source="usage", **unknown) for s in made_up(4, 1, BUDGETS)]
     page = html(load([folder(tmp_path / "unknown", samples)]))
     assert ">–<" in page and "None" not in page
+    assert "Accuracy against tokens asked for" in page and "Does it do as it is told?" not in page
+    assert "$ per million" not in page
+    links = Elements(page).found
+    assert {(a["href"] or "")[1:] for t, a in links if t == "a"} <= {a.get("id") for _, a in links}
+
+
+def test_servers_that_report_no_tokens_are_drawn_before_and_after(tmp_path: Path) -> None:
+    unknown = {"tokens": None, "thinking_tokens": None, "answer_tokens": None, "filler_tokens": None, "seen": None}
+    samples = [replace(s, kind="exact" if s.budget else "none", **unknown) for s in made_up(4, 1, BUDGETS)]
+    page = html(load([folder(tmp_path / "unknown", samples)]))
+    assert "Accuracy: from tiny to tiny-exact" in page and "Tokens: from tiny" not in page
 
 
 def test_one_sample_makes_a_page(tmp_path: Path) -> None:

@@ -112,19 +112,24 @@ def _ends(row: Row, name: str) -> tuple[float | None, float | None]:
 
 def _about(curve: Curve, row: Row) -> str:
     asked = "no budget" if row["budget"] is None else f"asked for {row['budget']}"
-    return f"{curve.label}: {asked}, used {row['tokens_mean']:.1f}, accuracy {percent(row['accuracy'], 1)}"
+    used = "" if row["tokens_mean"] is None else f", used {row['tokens_mean']:.1f}"
+    return f"{curve.label}: {asked}{used}, accuracy {percent(row['accuracy'], 1)}"
 
 
 def accuracy(evaluations: Evaluations, task: str, published: Sequence[Series] = ()) -> Chart:
-    """Accuracy against tokens used: the picture that decides, since a method may use more than it was asked to."""
+    """Accuracy against tokens used: the picture that decides, since a method may use more than it was asked to.
+
+    Where no tokens are known, against tokens asked for.
+    """
     curves = evaluations.of(task)
-    series = (*_lines(curves, "tokens_mean", "accuracy", _about), *published)
+    used = _lines(curves, "tokens_mean", "accuracy", _about)
+    series = (*(used or _lines(curves, "budget", "accuracy", _about)), *published)
     chance = next((row["chance"] for c in curves for row in c.rows if row["chance"] is not None), None)
     highest = max([mark.high or mark.y for line in series for mark in line.marks] or [1.0])
     return Chart(
         "accuracy",
-        "Accuracy against tokens used",
-        Axis(USED, log=True),
+        f"Accuracy against tokens {'used' if used else 'asked for'}",
+        Axis(USED, log=True) if used else _asked(series),
         Axis("accuracy", percent=True, low=0.0, high=min(1.03, max(0.1, 1.1 * max(highest, chance or 0.0)))),
         series,
         levels=() if chance is None else ((chance, f"guessing: {100 * chance:.3g} %"),),

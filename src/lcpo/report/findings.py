@@ -23,15 +23,18 @@ class Card:
 
 
 def cards(evaluations: Evaluations, task: str) -> list[Card]:
-    """The cards of a task, about its dials with known tokens; a card that nothing is known for is left out."""
-    dials = [(curve, rows) for curve in evaluations.of(task, prompted=True) if (rows := asked(curve))]
+    """The cards of a task, about its dials; a card that nothing is known for is left out."""
+    dials = [
+        (curve, [row for row in curve.rows if row["budget"] is not None])
+        for curve in evaluations.of(task, prompted=True)
+    ]
     chance = next((row["chance"] for _, rows in dials for row in rows if row["chance"] is not None), None)
     guessing = "" if chance is None else f" Guessing: {percent(chance)}."
     table: list[tuple[str, str, Callable[[Curve, Sequence[Row]], Cell | None]]] = [
-        ("Asked for, and used", "Tokens at the smallest and at the largest budget.", _used),
+        ("Asked for, and used", "Mean tokens, from the smallest budget to the largest.", _used),
         ("Misses the budget by", "A single answer, on average, in per cent of the budget.", _misses),
         ("Over the maximum", "Share of answers that use more than they may.", _over),
-        ("Accuracy", f"At the smallest and at the largest budget.{guessing}", _accuracy),
+        ("Accuracy", f"From the smallest budget to the largest.{guessing}", _accuracy),
         ("Good enough", "The cheapest budget within 1 point of the best accuracy.", _enough),
         ("Inert thought", "Share whose removal changes no answer; at the worst budget.", _worst("inert")),
         ("Useless steps", "Share of the thought that is wrong, repeated or made up; at the worst budget.",
@@ -45,7 +48,9 @@ def cards(evaluations: Evaluations, task: str) -> list[Card]:
     return [card for card in drawn if card.lines]
 
 
-def _used(_: Curve, rows: Sequence[Row]) -> Cell:
+def _used(curve: Curve, _: Sequence[Row]) -> Cell | None:
+    if not (rows := asked(curve)):
+        return None
     return _ends(rows, "tokens_mean", lambda value: f"{value:,.0f}"), _ends(rows, "budget", "{:,}".format)
 
 
@@ -71,8 +76,8 @@ def _over(curve: Curve, rows: Sequence[Row]) -> Cell | None:
     return percent(over, 1), f"uses {percent(1 + (_average(rows, 'signed_error') or 0.0))} of it"
 
 
-def _enough(_: Curve, rows: Sequence[Row]) -> Cell | None:
-    if not follows(rows):
+def _enough(curve: Curve, _: Sequence[Row]) -> Cell | None:
+    if not follows(rows := asked(curve)):
         return None
     enough, best = good_enough(rows)
     more = "" if enough is best else f"; {percent(best['accuracy'])} at {best['budget']:,}"

@@ -141,6 +141,7 @@ def _task(evaluations: Evaluations, task: str, published: bool) -> dict[str, Any
     methods = dict.fromkeys(curve.key.method for curve in curves)
     lines = [line for line in results["comparisons"] if line["task"] == task]
     comparisons = [line for line in lines if line["accuracy_difference"] is not None]
+    charts = {chart.name: chart for chart in _shared(evaluations, task, published)}
     errors = [row["accuracy_stderr"] for _, row in rows if row["accuracy_stderr"] is not None]
     return {
         "name": task,
@@ -155,7 +156,8 @@ def _task(evaluations: Evaluations, task: str, published: bool) -> dict[str, Any
         "against": compared(evaluations, task),
         "before_after": before_after(evaluations, task),
         "inert": any(row["inert"] is not None for _, row in rows),
-        "charts": {chart.name: chart for chart in _shared(evaluations, task, published)},
+        "charts": charts,
+        "obedience": [charts[name] for name in ("asked_used", "miss", "over") if name in charts],
         "panels": {kind: small(evaluations, task, kind) for kind in PANELS},
         "rows": rows,
         "dials": dials,
