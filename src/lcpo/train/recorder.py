@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 
+from lcpo.errors import EngineError
 from lcpo.measure.files import write_text, writing
 from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import LogTable
@@ -113,3 +115,29 @@ class Stop(TrainerCallback):  # type: ignore[misc]
         if state.global_step % self.every == 0 and self.asked():
             control.should_training_stop = True
             control.should_save = True
+
+
+class SkipNonFinite(TrainerCallback):  # type: ignore[misc]
+    """Leaves out an update whose gradient is not finite; `most` in a row end the run.
+
+    With such a gradient every weight would be NaN. Half-precision kernels give one now and then, with a finite loss.
+    """
+
+    def __init__(self, show: Progress, most: int = 3) -> None:
+        self.show, self.most, self.row = show, most, 0
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """After clipping, before the weights change. Raises EngineError."""
+        weights = [weight for weight in model.parameters() if weight.grad is not None]
+        if not weights or torch.isfinite(torch.nn.utils.get_total_norm([weight.grad for weight in weights])):
+            self.row = 0
+            return
+        self.row += 1
+        step = state.global_step + 1
+        if self.row >= self.most:
+            raise EngineError(
+                f"the gradients of the {self.row} updates up to {step} are not finite; lower trl.learning_rate"
+            )
+        self.show.note(f"warning: the gradient of update {step} is not finite; that update is left out")
+        for weight in weights:
+            weight.grad = None

@@ -267,9 +267,10 @@ def _fit(
     """Runs the trainer with our records and stops."""
     from transformers import PrinterCallback
 
-    from lcpo.train.recorder import Recorder, Stop
+    from lcpo.train.recorder import Recorder, SkipNonFinite, Stop
 
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(SkipNonFinite(show))
     trainer.add_callback(Stop(asked, made.recipe.updates_per_generation))
     if trainer.accelerator.is_main_process:
         trainer.add_callback(Recorder(made.run, trainer, made.recipe.log, from_step, show))
