@@ -6,12 +6,15 @@
 
 What follows the options are overrides of the recipe. After --seconds training is asked to end, and what it has is
 evaluated. The twin that does not reason (arms/smol-twin.toml) trains beside the first stage, correctness alone
-(arms/smol-correct.toml) beside the last. Given again, the command goes on where it was. --data: a folder of benchmark
-files (gsm8k.jsonl, math500.json, lsat_ar.jsonl, mmlu.zip) that the model never saw. DIR gets results.tar.gz (every
-results.json, metrics, manifest and recipe; again after every evaluation) and the adapters in bf16, in pieces of 15 MB.
+(arms/smol-correct.toml) beside the last. Given again, the command goes on where it was. --shipped: the first two stages
+are not trained again, but taken from the package's adapters. --data: a folder of benchmark files (gsm8k.jsonl,
+math500.json, lsat_ar.jsonl, mmlu.zip) that the model never saw. DIR gets results.tar.gz (every results.json, metrics,
+manifest and recipe; again after every evaluation) and the adapters in bf16, in pieces of 15 MB.
 """
 
 import argparse
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = "study/arms"
 RUN = Path("runs/smol-exact")
+MANIFEST = Path("study/results/smol-exact.json")
+"""Of the run that the shipped adapters come from."""
 BUDGETS = "16,24,32,45,60,84,116,160"
 """Multiples of 3 (24, 45, 60, 84) are never drawn in training."""
 PIECE = 15_000_000
@@ -61,6 +66,22 @@ def prepare(pieces: Sequence[Path], rows: int) -> None:
             writing.append(subprocess.Popen([sys.executable, "-c", command], cwd=ROOT))
     if start("models", "build", "smollm2", *given).wait() or any(process.wait() for process in writing):
         raise SystemExit("the base or the rows could not be made")
+
+
+def shipped() -> None:
+    """What the first two stages left, from the package, into the run folder; what is written of them is told()."""
+    for name, stage in (("smol", "supervised"), ("smol-exact", "hindsight")):
+        folder = ROOT / RUN / "stages" / stage
+        if not folder.exists():
+            shutil.copytree(ROOT / "src/lcpo/models/smol/weights" / name, folder)
+
+
+def told() -> None:
+    """Writes what the manifest of the shipped run says of its stages into the run's own."""
+    path = ROOT / RUN / "manifest.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["stages"] = json.loads((ROOT / MANIFEST).read_text(encoding="utf-8"))["stages"]
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def training(recipe: str, run: Path, *overrides: str, log: str = "") -> Process:
@@ -206,13 +227,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=48_000)
     parser.add_argument("--problems", type=int, default=300)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--shipped", action="store_true")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     prepare(given.gguf, given.rows)
+    if given.shipped:
+        shipped()
     if not (ROOT / RUN / "model").exists():
         train(given.recipe, given.overrides, given.seconds)
     say("training is over")
+    if given.shipped and (ROOT / RUN / "manifest.json").exists():
+        told()
     adapters(given.out)
     pack(given.out)
     for stage in ("hindsight", "supervised"):

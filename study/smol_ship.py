@@ -2,6 +2,7 @@
 
     python study/smol_ship.py runs/smol-exact
     python study/smol_ship.py runs/smol-exact --pieces DIR     adapters in the pieces that study/smol_gpu.py wrote
+    python study/smol_ship.py runs/smol-exact --hindsight      a run whose LCPO did not end: what its hindsight left
 
 smollm2 must be built here: the cards say which weights the adapters belong to. Evaluations are read from
 eval-*/results.json beside the run. --weights: where to write, by default the package's own data. Given again, it writes
@@ -30,22 +31,27 @@ Line = Mapping[str, Any]
 CONFIG = "adapter_config.json"
 LEFT_BY = {"smol": "stages/supervised", "smol-exact": "adapter"}
 """Where in the run folder each adapter lies."""
-EVALUATED = {"smol": "smol-supervised"}
-"""What study/smol_gpu.py evaluates a model as; the others go by the run's name."""
+AFTER_HINDSIGHT = {**LEFT_BY, "smol-exact": "stages/hindsight"}
+EVALUATED = {"adapter": "smol-exact", "stages/supervised": "smol-supervised", "stages/hindsight": "smol-hindsight"}
+"""What study/smol_gpu.py evaluates each of them as."""
 FRONT = f"license: apache-2.0\nbase_model: {base.HUB}\nbase_model_relation: adapter\nlibrary_name: peft\n"
 ABOUT = {
     "smol": "SmolLM2-135M after the supervised stage: it thinks about two tasks, and no budget tells it how long.",
     "smol-exact": "SmolLM2-135M that thinks about two tasks and uses the number of tokens that it is asked for.",
     "smol-max": "The weights of smol-exact, asked for a maximum instead of an exact number of tokens.",
 }
+UNFINISHED = " Trained up to hindsight: the stage of reinforcement learning (LCPO) has still to follow."
 HEAD = (
     *("task", "kind", "budgets", "rank correlation", "off by", "over budget", "tokens", "accuracy", "chance"),
     *("filler", "useless", "inert"),
 )
 
 
-def ship(run: Path, weights: Path, pieces: Path | None = None) -> None:
-    """Writes the adapters and cards of a run. Raises ConfigError where it has none, or trained another base."""
+def ship(run: Path, weights: Path, folders: Mapping[str, str], pieces: Path | None = None) -> None:
+    """Writes the adapters and cards of a run. Raises ConfigError where it has none, or trained another base.
+
+    folders: name -> where in the run its adapter lies.
+    """
     _, recipe = read_recipe(str(run / "recipe.toml"))
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     if recipe.model != base.NAME:
@@ -54,11 +60,11 @@ def ship(run: Path, weights: Path, pieces: Path | None = None) -> None:
     table = {"name": base.NAME, "gguf_sha256": base.SHA256, "weights_sha256": base.weights_sha256(below)}
     if manifest["model"]["sha256"] != files.model_sha256(below):
         print(f"warning: {run} began from a {base.NAME} in other files than {below}: compare a number", file=sys.stderr)
-    left = {name: (_tensors(name, run / folder, pieces), _config(run, folder)) for name, folder in LEFT_BY.items()}
+    left = {name: (_tensors(name, run / folder, pieces), _config(run, folder)) for name, folder in folders.items()}
     for name, (tensors, config) in left.items():
         _adapter(tensors, config, weights / name)
     for name in ADAPTED:
-        text = _card(name, run, recipe, manifest, table)
+        text = _card(name, folders.get(name, folders["smol-exact"]), run, recipe, manifest, table)
         files.write_text(weights / name / "README.md", text)
         print(weights / name)
 
@@ -97,17 +103,22 @@ def _adapter(tensors: Mapping[str, Any], config: Mapping[str, Any], folder: Path
     files.write_json(folder / CONFIG, config)
 
 
-def _card(name: str, run: Path, recipe: Recipe, manifest: Mapping[str, Any], table: Mapping[str, str]) -> str:
+def _card(
+    name: str, folder: str, run: Path, recipe: Recipe, manifest: Mapping[str, Any], table: Mapping[str, str]
+) -> str:
     """The run's card under the model's name, with base, hardware, evaluation, limits and licence."""
-    metrics = files.read_lines(run / "metrics.jsonl") if name != "smol" else []
+    metrics = files.read_lines(run / "metrics.jsonl") if folder == "adapter" else []
     if name == "smol":
         manifest = {**manifest, "stages": {"supervised": manifest["stages"]["supervised"]}}
     kind = "max" if name == "smol-max" else "exact"
     told = recipe.model_copy(
-        update={"about": ABOUT[name], "evaluate": recipe.evaluate.model_copy(update={"kind": kind})}
+        update={
+            "about": ABOUT[name] + UNFINISHED * (folder == "stages/hindsight"),
+            "evaluate": recipe.evaluate.model_copy(update={"kind": kind}),
+        }
     )
     text = card.card(name, told, recipe.model, manifest, metrics).replace("---\n", f"---\n{FRONT}", 1)
-    lines = list(_evaluation(run.parent, EVALUATED.get(name, run.name), kind))
+    lines = list(_evaluation(run.parent, EVALUATED[folder], kind))
     text = text.replace("## How to ask\n", f"{_sections(manifest['machine'], lines)}## How to ask\n", 1)
     return text.replace("```toml\n", f"```toml\n{tomli_w.dumps({'base': table})}\n", 1)
 
@@ -139,7 +150,8 @@ def _line(task: str, kind: str, rows: Sequence[Line], correlation: float | None)
         return form.format(fmean(known)) if known else "-"
 
     def from_to(key: str, form: str) -> str:
-        return " to ".join("-" if row.get(key) is None else form.format(row[key]) for row in ends)
+        known = [form.format(row[key]) for row in ends if row.get(key) is not None]
+        return " to ".join(known) or "-"
 
     return [
         *(task, kind, from_to("budget", "{}"), "-" if correlation is None else f"{correlation:.2f}"),
@@ -189,8 +201,9 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--pieces", type=Path, metavar="DIR")
     parser.add_argument("--weights", type=Path, default=ADAPTERS, metavar="DIR")
+    parser.add_argument("--hindsight", action="store_true")
     given = parser.parse_args()
-    ship(given.run, given.weights, given.pieces)
+    ship(given.run, given.weights, AFTER_HINDSIGHT if given.hindsight else LEFT_BY, given.pieces)
 
 
 if __name__ == "__main__":

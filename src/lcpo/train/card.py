@@ -67,7 +67,7 @@ pipeline_tag: text-generation
 
 {recipe.about or "A model trained to use the number of tokens that its prompt asks for."}
 
-Trained with `lcpo` {manifest["versions"].get("lcpo")} from `{base}` on `{task}`, seed {recipe.seed}:
+Trained with `{" ".join(("lcpo", *filter(None, [manifest["versions"].get("lcpo")])))}` from `{base}` on `{task}`, seed {recipe.seed}:
 {", then ".join(stages(recipe, manifest, lines))}.
 {_seen(lines)}
 ## How to ask
