@@ -100,6 +100,8 @@ ARMS = {
         checks=lambda run, seed: max_checks(evaluation(run), evaluation(f"exact-{seed}")),
     ),
 }
+SCRIPTS = {"smol": ("study/smol.py",), "smol-gpu": ("study/smol_gpu.py", "--out", "runs/smol-gpu")}
+"""What is no arm of tiny: the shipped models of SmolLM2-135M, and their training on a GPU."""
 
 
 def python(*args: str) -> None:
@@ -257,12 +259,14 @@ def write(path: Path, columns: Sequence[str], lines: Iterable[Mapping[str, Any]]
 def main() -> None:
     """Lists the arms, or makes the results of the named ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], *ARMS, "methods"], metavar="ARM")
+    parser.add_argument("names", nargs="*", choices=[[], *ARMS, "methods", *SCRIPTS], metavar="ARM")
     parser.add_argument("--seed", type=int, action="append", default=[], help="train and evaluate this seed alone")
     parser.add_argument("--collect", action="store_true", help="train and evaluate nothing")
     given = parser.parse_args()
-    for name in given.names or [*ARMS, "methods"]:
-        if given.names:
+    for name in given.names or [*ARMS, "methods", *SCRIPTS]:
+        if name in SCRIPTS and given.names:
+            python(*SCRIPTS[name], *(["--collect"] if given.collect and name == "smol" else []))
+        elif given.names:
             print(methods() if name == "methods" else study(name, given.seed, collect=given.collect))
         else:
             print(f"{name:18} {'there' if (RESULTS / f'{name}.csv').exists() else 'not run yet'}")

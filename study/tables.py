@@ -158,8 +158,46 @@ def methods() -> str:
     ))  # fmt: skip
 
 
+def smol() -> str:
+    """The shipped models of SmolLM2-135M, a line for each model, task and kind: accuracy at 24 and 160 tokens."""
+    lines: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in read(RESULTS / "smol.csv"):
+        if row["method"] == "prompted":
+            lines.setdefault((f"`{row['run']}`", f"`{row['task']}`", row["kind"]), []).append(row)
+    heads = (
+        *(
+            "model",
+            "task",
+            "told",
+            "samples",
+            "rank corr.",
+            "MARE",
+            "never drawn",
+            "over budget",
+            "used at 16",
+            "at 160",
+        ),
+        *("right at 24", "at 160", "useless"),
+    )
+
+    def cells(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
+        at = {row["budget"]: row for row in rows}
+        yield f"{sum(row['samples'] for row in rows):,}"
+        yield span([rows[0]["rank_correlation"]])
+        for chosen in (rows, [row for row in rows if row["budget"] % 3 == 0]):
+            yield span([fmean(row["mare"] for row in chosen)])
+        yield span([fmean(row["over_budget"] for row in rows)], 0, percent=True)
+        yield from (span([at[budget]["tokens_mean"]], 0) for budget in (16, 160))
+        yield from (span([at[budget]["accuracy"]]) for budget in (24, 160))
+        known = [row["useless"] for row in rows if row["useless"] is not None]
+        yield span([fmean(known)] if known else [], 0, percent=True)
+
+    return grid(heads, ([*name, *cells(rows)] for name, rows in lines.items()))
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    "short": short, "arms": arms, "curve": curve, "checks": checks, "dial": dial, "methods": methods
+    "short": short, "arms": arms, "curve": curve, "checks": checks, "dial": dial, "methods": methods,
+    "smol": smol,
 }  # fmt: skip
 
 
