@@ -11,6 +11,12 @@ LARGE = 50_000_000
 """Parameters from which on a copy is bf16 on a CPU as well; smaller models are faster in fp32 there."""
 
 
+def fast_bf16() -> bool:
+    """Whether this machine's CPU computes in bf16 itself; others are slower in it than in fp32."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16"))
+
+
 def wants_copy(model: Any) -> bool:
     """Whether a model generates faster from a copy of its weights."""
     return hasattr(model, "get_base_model") or (model.device.type == "cuda" and model.dtype == torch.float32)

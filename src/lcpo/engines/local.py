@@ -15,7 +15,7 @@ import torch
 from lcpo.engines.base import Delta, Engine, Generation, Request, Segment, cut_generation
 from lcpo.engines.batch import Row, RunningBatch
 from lcpo.engines.cache import slot_attention
-from lcpo.engines.copies import GenerationCopy, wants_copy
+from lcpo.engines.copies import LARGE, GenerationCopy, fast_bf16, wants_copy
 from lcpo.engines.formats import TextStream, format_of, ids_of, prompt_ids
 from lcpo.errors import EngineError
 from lcpo.thinking import Marks, eos_ids
@@ -67,22 +67,27 @@ class LocalEngine(Engine):
 
     @classmethod
     def load(cls, path: str | Path, name: str | None = None, rows: int | None = None) -> "LocalEngine":
-        """From a folder or hub id. fp32 on CPU (one thread for tiny models), bf16 on a GPU. Raises EngineError."""
+        """From a folder or hub id. bf16 on a GPU; on a CPU fp32, or bf16 where the weights are in it and the CPU computes
+        in it. Models below 50 M parameters run in fp32 on one thread of a CPU. Raises EngineError.
+        """
         import transformers
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         transformers.utils.logging.disable_progress_bar()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = torch.bfloat16 if device == "cuda" else torch.float32
         try:
             tokenizer = AutoTokenizer.from_pretrained(path)
-            model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device)
+            model = AutoModelForCausalLM.from_pretrained(path, dtype="bfloat16" if device == "cuda" else "auto")
         except (OSError, ValueError, KeyError) as error:
             raise EngineError(f"cannot load a model from {path}: {str(error).splitlines()[0]}") from None
         if not tokenizer.chat_template:
             raise EngineError(f"{path} has no chat template; add a chat_template.jinja to its folder")
-        if device == "cpu" and sum(parameter.numel() for parameter in model.parameters()) < 50_000_000:
+        large = sum(parameter.numel() for parameter in model.parameters()) >= LARGE
+        if device == "cpu" and not large:
             torch.set_num_threads(1)
+        if device == "cpu" and not (large and model.dtype == torch.bfloat16 and fast_bf16()):
+            model = model.float()
+        model = model.to(device)
         return cls(model.eval(), tokenizer, name or str(path), rows)
 
     def encode(self, text: str) -> Segment:

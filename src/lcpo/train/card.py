@@ -58,6 +58,7 @@ def card(name: str, recipe: Recipe, base: str, manifest: Mapping[str, Any], line
     """The card as Markdown with its metadata block."""
     base, task = portable(base), recipe.task.name or ", ".join(portable(recipe.task.data))
     tables = {name: portable(getattr(recipe, name).model_dump(mode="json", exclude_none=True)) for name in TABLES}
+    version = " ".join(filter(None, ("`lcpo`", manifest["versions"].get("lcpo"))))
     return f"""---
 tags: [lcpo, token-budget, grpo]
 pipeline_tag: text-generation
@@ -67,7 +68,7 @@ pipeline_tag: text-generation
 
 {recipe.about or "A model trained to use the number of tokens that its prompt asks for."}
 
-Trained with `{" ".join(("lcpo", *filter(None, [manifest["versions"].get("lcpo")])))}` from `{base}` on `{task}`, seed {recipe.seed}:
+Trained with {version} from `{base}` on `{task}`, seed {recipe.seed}:
 {", then ".join(stages(recipe, manifest, lines))}.
 {_seen(lines)}
 ## How to ask
