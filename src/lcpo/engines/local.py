@@ -67,8 +67,8 @@ class LocalEngine(Engine):
 
     @classmethod
     def load(cls, path: str | Path, name: str | None = None, rows: int | None = None) -> "LocalEngine":
-        """From a folder or hub id. bf16 on a GPU; on a CPU fp32, or bf16 where the weights are in it and the CPU computes
-        in it. Models below 50 M parameters run in fp32 on one thread of a CPU. Raises EngineError.
+        """From a folder or hub id. bf16 on a GPU; on a CPU fp32, or bf16 where the weights and the CPU's arithmetic
+        are. Models below 50 M parameters run in fp32 on one thread of a CPU. Raises EngineError.
         """
         import transformers
         from transformers import AutoModelForCausalLM, AutoTokenizer
