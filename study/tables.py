@@ -61,14 +61,16 @@ def curves(line: str) -> list[list[dict[str, Any]]]:
 
 def grid(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *lines))
+    head, *body = ("| " + " | ".join(cells) + " |" for cells in (heads, *lines))
+    return "\n".join([head, "|" + "---|" * len(heads), *body])
 
 
 def span(values: Iterable[float | None], digits: int = 2, percent: bool = False) -> str:
     """The least and the greatest of several runs, or the one value: `0.96-0.97`, `34 %`; - where it is not known."""
     known = sorted(value for value in values if value is not None)
     texts = [f"{(100 if percent else 1) * value:.{digits}f}" for value in known]
-    return "-".join(dict.fromkeys((texts[0], texts[-1]))) + (" %" if percent else "") if texts else "-"
+    to = " to " if texts and known[0] < 0 else "-"
+    return to.join(dict.fromkeys((texts[0], texts[-1]))) + (" %" if percent else "") if texts else "-"
 
 
 def arm_line(name: str, runs: Sequence[Sequence[dict[str, Any]]]) -> list[str]:
@@ -100,28 +102,40 @@ def short() -> str:
 
 def curve() -> str:
     """tiny-exact at every budget: the least and the greatest of its runs."""
-    heads = ("asked", "used (mean)", "MARE", "accuracy", "attainable", "different right tries", "useless", "drawn")
+    heads = ("asked", "used (mean)", "MARE", "accuracy", "attainable", "useless")
     lines = []
     for rows in zip(*curves(AFTER), strict=True):
         values = {name: [row[name] for row in rows] for name in rows[0]}
         lines.append([
             str(rows[0]["budget"]),
             *(span(values[n], d) for n, d in (("tokens_mean", 1), ("mare", 3), ("accuracy", 3), ("attainable", 3))),
-            span(values["right_steps_mean"], 1), span(values["useless"], 1, percent=True),
-            "no" if rows[0]["budget"] % 3 == 0 else "yes",
+            span(values["useless"], 0, percent=True),
         ])  # fmt: skip
     return grid(heads, lines)
 
 
 def checks() -> str:
-    """Every threshold, and what the runs of each arm showed: the least and the greatest, and how many held."""
-    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    """Every threshold: the least and the greatest value of each arm's runs, and in how many of them it holds.
+
+    Arms with the same thresholds share a table.
+    """
+    arms: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for line in read(RESULTS / "checks.csv"):
-        lines.setdefault((re.sub(r"-\d+$", "", line["run"]), line["check"]), []).append(line)
-    return grid(("arm", "threshold", "measured", "holds"), (
-        (f"`{arm}`", name, span((line["value"] for line in of), 3), f"{sum(line['holds'] for line in of)} of {len(of)}")
-        for (arm, name), of in sorted(lines.items())
-    ))  # fmt: skip
+        arms.setdefault(re.sub(r"-\d+$", "", line["run"]), {}).setdefault(line["check"], []).append(line)
+    shared: dict[tuple[str, ...], list[str]] = {}
+    for arm in sorted(arms):
+        shared.setdefault(tuple(arms[arm]), []).append(arm)
+
+    def cell(lines: Sequence[dict[str, Any]]) -> str:
+        values = [line["value"] for line in lines]
+        digits = 0 if all(float(value).is_integer() for value in values) else 3
+        return f"{span(values, digits)} ({sum(line['holds'] for line in lines)}/{len(lines)})"
+
+    grids = []
+    for names, of in shared.items():
+        heads = ("threshold", *(f"`{arm}`" for arm in of))
+        grids.append(grid(heads, ([name, *(cell(arms[arm][name]) for arm in of)] for name in names)))
+    return "\n\n".join(grids)
 
 
 def stands(run: Sequence[dict[str, Any]]) -> int | None:
@@ -159,36 +173,24 @@ def methods() -> str:
 
 
 def smol() -> str:
-    """The shipped models of SmolLM2-135M, a line for each model, task and kind: accuracy at 24 and 160 tokens."""
+    """The shipped models of SmolLM2-135M, a line for each model, task and kind."""
     lines: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in read(RESULTS / "smol.csv"):
         if row["method"] == "prompted":
             lines.setdefault((f"`{row['run']}`", f"`{row['task']}`", row["kind"]), []).append(row)
     heads = (
-        *(
-            "model",
-            "task",
-            "told",
-            "samples",
-            "rank corr.",
-            "MARE",
-            "never drawn",
-            "over budget",
-            "used at 16",
-            "at 160",
-        ),
-        *("right at 24", "at 160", "useless"),
+        *("model", "task", "told", "rank corr.", "MARE", "never drawn", "over budget"),
+        *("used at 16, 160", "right at 24, 160", "useless"),
     )
 
     def cells(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
         at = {row["budget"]: row for row in rows}
-        yield f"{sum(row['samples'] for row in rows):,}"
         yield span([rows[0]["rank_correlation"]])
         for chosen in (rows, [row for row in rows if row["budget"] % 3 == 0]):
             yield span([fmean(row["mare"] for row in chosen)])
         yield span([fmean(row["over_budget"] for row in rows)], 0, percent=True)
-        yield from (span([at[budget]["tokens_mean"]], 0) for budget in (16, 160))
-        yield from (span([at[budget]["accuracy"]]) for budget in (24, 160))
+        yield ", ".join(span([at[budget]["tokens_mean"]], 0) for budget in (16, 160))
+        yield ", ".join(span([at[budget]["accuracy"]]) for budget in (24, 160))
         known = [row["useless"] for row in rows if row["useless"] is not None]
         yield span([fmean(known)] if known else [], 0, percent=True)
 
