@@ -13,7 +13,7 @@ LARGE = 50_000_000
 
 def fast_bf16() -> bool:
     """Whether this machine's CPU computes in bf16 itself; others are slower in it than in fp32."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16") or known.get("bf16"))
 
 
