@@ -39,6 +39,8 @@ PROTOCOL = (
     *("--problems", "500", "--samples", "4"),
 )
 """500 held-out problems, 4 samples; eight of twelve budgets are multiples of 3, which training never draws."""
+AGAIN = ("--samples", "1")
+"""For the seeds after the first, of all but tiny-exact: a sample of each problem, which costs a quarter."""
 TEST = ("--methods", "prompted,unlimited", "--inert", "120")
 REACH = {
     "test": TEST,
@@ -171,7 +173,8 @@ def study(name: str, seeds: Sequence[int] = (), *, collect: bool = False) -> Pat
         for title, options in arm.evaluations.items():
             there = evaluation(run, title)
             if act:
-                evaluate((model, *PROTOCOL, *options), there.folder)
+                again = AGAIN if seed and name != "exact" else ()
+                evaluate((model, *PROTOCOL, *options, *again), there.folder)
             if (there.folder / "results.json").exists():
                 lines += rows_of(there, run, seed, title)
         if arm.checks and (evaluation(run).folder / "results.json").exists():
