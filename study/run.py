@@ -144,9 +144,18 @@ def training(run: str) -> dict[str, Any]:
 
 
 def rollouts(recipe: Mapping[str, Any], steps: int) -> int:
-    """Rollouts of a recipe after so many steps, own samples of hindsight among them."""
+    """Rollouts of a recipe after so many steps: own samples of hindsight and all that its start cost among them."""
     own = recipe["hindsight"]["samples"] * recipe["hindsight"]["rounds"] if "hindsight" in recipe else 0
-    return int(own + steps * recipe["group"]["size"] * recipe["group"]["problems"])
+    return int(_start(recipe["model"]) + own + steps * recipe["group"]["size"] * recipe["group"]["problems"])
+
+
+def _start(model: str) -> int:
+    """Rollouts of the run that a model comes from; of its hindsight alone where that stage was the start."""
+    path = Path(model)
+    if path.parts[:2] != ("runs", "study"):
+        return 0
+    recipe = recipe_of(path.parts[2])
+    return rollouts(recipe, 0 if "stages" in path.parts else recipe["trl"]["max_steps"])
 
 
 def evaluate(options: Sequence[str], folder: Path) -> dict[str, Any]:
