@@ -101,10 +101,11 @@ def short() -> str:
 
 
 def curve() -> str:
-    """tiny-exact at every budget: the least and the greatest of its runs."""
+    """tiny-exact at every second budget and the largest: the least and the greatest of its runs."""
     heads = ("asked", "used (mean)", "MARE", "accuracy", "attainable", "useless")
     lines = []
-    for rows in zip(*curves(AFTER), strict=True):
+    budgets = [*zip(*curves(AFTER), strict=True)]
+    for rows in [*budgets[:-1:2], budgets[-1]]:
         values = {name: [row[name] for row in rows] for name in rows[0]}
         lines.append([
             str(rows[0]["budget"]),
@@ -156,7 +157,7 @@ def dial() -> str:
     for run, rows in sorted(runs.items()):
         at = stands(rows)
         arms.setdefault(re.sub(r"-\d+$", "", run), []).append(f"{at:,}" if at else f"not in {rows[-1]['rollouts']:,}")
-    return grid(("arm", "rollouts until the dial stands"), ((f"`{arm}`", "; ".join(of)) for arm, of in arms.items()))
+    return "\n".join(f"- `{arm}`: {'; '.join(of)}" for arm, of in arms.items())
 
 
 def methods() -> str:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import urllib.request
@@ -16,7 +15,6 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(1200)]
 QUESTION = "Which two of b048 c217 e393 f125 h461 i308 k279 l010 add up closest to 550?"
 BUDGET = 20
 BIN = Path(sys.executable).parent
-PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 
 
 def metric(server: str, name: str) -> float:
@@ -30,14 +28,6 @@ def langchain(server: str, **given: Any) -> Any:
     from langchain_openai import ChatOpenAI
 
     return ChatOpenAI(base_url=server + "/v1", api_key="none", model="tiny-exact", max_retries=0, **given)  # type: ignore[arg-type]
-
-
-def test_langchain_as_the_page_says(server: str) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    (code,) = [block.replace("http://127.0.0.1:8000", server) for block in blocks if "langchain" in block]
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120).stdout
-    used = re.search(r"'reasoning': (\d+)", told)
-    assert used is not None and 0 < int(used[1]) <= BUDGET
 
 
 def test_langchain_chat_streams(server: str) -> None:

@@ -1,5 +1,6 @@
-"""The figures of the pages on speed, cluster and grading are those of the committed measurements."""
+"""Figures of the pages on speed, cluster and grading are the measured ones; what the demo's leaves out is marked."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -37,3 +38,15 @@ def test_the_grading_page_says_what_is_accepted() -> None:
     counts = json.loads((ROOT / "benchmarks" / "results" / "grading-kinds.json").read_text(encoding="utf-8"))["all"]
     assert "{right_lcpo} of {right}, of the wrong ones {wrong_lcpo} of {wrong}".format(**counts) in page
     assert "accepts {right_loop} and {wrong_loop}".format(**counts) in page
+
+
+def test_what_the_recording_of_the_demo_leaves_out_is_marked() -> None:
+    spec = importlib.util.spec_from_file_location("benchmarks_demo", ROOT / "benchmarks" / "demo.py")
+    assert spec is not None and spec.loader is not None
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    text = "Hello\n\nThe words\n  token  a piece\n\nBefore: 2\neval: 1/2  1 s left\neval: 2/2  done in 2 s\n"
+    assert demo.shortened(text) == "Hello\n\n[...]\n\nBefore: 2\n[...]\neval: 2/2  done in 2 s\n"
+    page = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
+    recorded = page.split("```text\n")[1].split("```")[0]
+    assert demo.shortened(recorded) == recorded

@@ -40,7 +40,6 @@ def test_every_example_runs(url: str) -> None:
             [sys.executable, "-c", code.replace(HERE, url)], check=True, capture_output=True, text=True
         ).stdout
         for code in blocks("python")
-        if "langchain" not in code  # tests/clients runs that
     )
     assert "budget_tokens=20" in openai and "'enforced': 'engine'" in openai
     assert re.match(r"\['thinking', 'text'\] \d+\n", anthropic)
