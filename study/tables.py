@@ -116,9 +116,9 @@ def curve() -> str:
 
 
 def checks() -> str:
-    """Every threshold: the least and the greatest value of each arm's runs, and in how many of them it holds.
+    """Every threshold: the least and the greatest value of each arm's runs, bold where it holds in all of them.
 
-    Arms with the same thresholds share a table.
+    In brackets: in how many it holds, where in some. Arms with the same thresholds share a table.
     """
     arms: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for line in read(RESULTS / "checks.csv"):
@@ -130,7 +130,8 @@ def checks() -> str:
     def cell(lines: Sequence[dict[str, Any]]) -> str:
         values = [line["value"] for line in lines]
         digits = 0 if all(float(value).is_integer() for value in values) else 3
-        return f"{span(values, digits)} ({sum(line['holds'] for line in lines)}/{len(lines)})"
+        text, holds = span(values, digits), sum(line["holds"] for line in lines)
+        return f"**{text}**" if holds == len(lines) else f"{text} ({holds}/{len(lines)})" if holds else text
 
     grids = []
     for names, of in shared.items():

@@ -45,8 +45,8 @@ def test_what_the_recording_of_the_demo_leaves_out_is_marked() -> None:
     assert spec is not None and spec.loader is not None
     demo = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(demo)
-    text = "Hello\n\nThe words\n  token  a piece\n\nBefore: 2\neval: 1/2  1 s left\neval: 2/2  done in 2 s\n"
-    assert demo.shortened(text) == "Hello\n\n[...]\n\nBefore: 2\n[...]\neval: 2/2  done in 2 s\n"
+    text = "Hello\n\nThe words\n  token  a piece\n\nBefore: 2\n1/3 x: 1/2  1 s left\n1/3 x: 2/2  done in 2 s\n"
+    assert demo.shortened(text) == "Hello\n\n[...]\n\nBefore: 2\n[...]\n1/3 x: 2/2  done in 2 s\n"
     page = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
     recorded = page.split("```text\n")[1].split("```")[0]
     assert demo.shortened(recorded) == recorded
