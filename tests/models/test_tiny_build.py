@@ -117,6 +117,5 @@ def test_the_page_shows_the_audit_that_ships() -> None:
     from lcpo.models.tiny.audit import table
 
     result = json.loads((SHIPPED["tiny"] / "audit.json").read_text())
-    assert (
-        table(result | {"unseen_sizes": {}}) in (Path(__file__).resolve().parents[2] / "docs" / "search.md").read_text()
-    )
+    page = (Path(__file__).resolve().parents[2] / "docs" / "search.md").read_text()
+    assert table(result | {"unseen_sizes": {}}) in page
