@@ -47,7 +47,7 @@ HEAD = (
 )
 
 
-def ship(run: Path, weights: Path, folders: Mapping[str, str], pieces: Path | None = None) -> None:
+def ship(run: Path, weights: Path, pieces: Path | None = None, folders: Mapping[str, str] = LEFT_BY) -> None:
     """Writes the adapters and cards of a run. Raises ConfigError where it has none, or trained another base.
 
     folders: name -> where in the run its adapter lies.
@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=ADAPTERS, metavar="DIR")
     parser.add_argument("--hindsight", action="store_true")
     given = parser.parse_args()
-    ship(given.run, given.weights, AFTER_HINDSIGHT if given.hindsight else LEFT_BY, given.pieces)
+    ship(given.run, given.weights, given.pieces, AFTER_HINDSIGHT if given.hindsight else LEFT_BY)
 
 
 if __name__ == "__main__":

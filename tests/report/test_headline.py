@@ -8,6 +8,7 @@ from folders import folder
 from made_up import made_up
 
 from lcpo.evaluate.records import Sample
+from lcpo.report.findings import cards
 from lcpo.report.headline import headline
 from lcpo.report.load import load
 
@@ -90,6 +91,12 @@ def test_a_single_budget_shows_no_dial(tmp_path: Path) -> None:
 def test_a_dial_that_only_guesses_saves_nothing(tmp_path: Path) -> None:
     said = sentence(tmp_path, [*answers(10, 10, 1), *answers(20, 20, 2), *answers(40, 40, 1)])
     assert said == "dial follows its budget, but at none is it right more often than guessing (1 %)."
+
+
+def test_a_dial_that_is_never_right_has_no_best_budget(tmp_path: Path) -> None:
+    said = sentence(tmp_path, [*answers(10, 11, 0), *answers(20, 19, 0), *answers(40, 38, 0)])
+    assert said == "dial follows its budget, but none of its answers is right."
+    assert "Good enough" not in [card.title for card in cards(load([tmp_path / "ev"]), "sums")]
 
 
 def test_without_token_counts_nothing_is_said_of_length(tmp_path: Path) -> None:

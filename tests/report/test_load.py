@@ -34,6 +34,20 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
         load([tmp_path])
 
 
+def test_results_that_lack_what_a_report_reads_are_refused(tmp_path: Path) -> None:
+    path = folder(tmp_path / "ev", made_up(1, 1)) / "results.json"
+    whole = json.loads(path.read_text())
+    for name in ("manifest", "dials", "comparisons"):
+        path.write_text(json.dumps({key: value for key, value in whole.items() if key != name}))
+        with pytest.raises(ConfigError, match=rf"results\.json lacks {name}; evaluate again"):
+            load([path.parent])
+    for row in whole["rows"]:
+        del row["mare"], row["seen"]
+    path.write_text(json.dumps(whole))
+    with pytest.raises(ConfigError, match="lacks mare, seen"):
+        load([path.parent])
+
+
 def test_rows_of_the_first_schema_have_nulls_where_they_say_nothing(tmp_path: Path) -> None:
     path = folder(tmp_path / "old", made_up(1, 1))
     old = json.loads((path / "results.json").read_text())

@@ -70,9 +70,12 @@ def unready(name: str) -> str | None:
 
 
 def made_from(folder: Path) -> str | None:
-    """The hash of the adapter that a built model was made from, None where it does not say."""
+    """The hash of the adapter that a built model was made from, None where its file does not say."""
     path = folder / MADE_FROM
-    return str(json.loads(path.read_text(encoding="utf-8"))["adapter_sha256"]) if path.is_file() else None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["adapter_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def resolve(model: str) -> ModelSource:

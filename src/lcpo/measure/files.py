@@ -78,27 +78,34 @@ def read_lines(path: Path) -> list[Any]:
 @contextlib.contextmanager
 def writing(what: str, then: str = "make room, then run again with --resume") -> Iterator[None]:
     """Turns a failed write below into one line: what failed, that nothing before it is lost, and what to do then."""
-    safetensors = sys.modules.get("safetensors")
-    errors = (OSError, RuntimeError, *([safetensors.SafetensorError] if safetensors else []))
     try:
         yield
-    except errors as error:
+    except _write_errors() as error:
         if not isinstance(error, OSError) and not any(said in str(error) for said in _FAILED_WRITES):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise EngineError(f"cannot write {what}: {reason}; what was saved before is whole: {then}") from None
 
 
+def _write_errors() -> tuple[type[Exception], ...]:
+    """What a failed write raises; asked once it has, for safetensors may be imported on the way to it."""
+    safetensors = sys.modules.get("safetensors")
+    return (OSError, RuntimeError, *([safetensors.SafetensorError] if safetensors else []))
+
+
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds a folder for this process, until it ends in whatever way. Raises ConfigError where another one holds it."""
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Holds a folder for this process, until it ends in whatever way.
+
+    Where another one holds it: waits for that to end, or raises ConfigError.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     with contextlib.ExitStack() as opened:
         while True:
             file = opened.enter_context(path.open("a"))
             try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError:
                 raise ConfigError(
                     f"another process is writing into {folder}; let it end, or choose another folder with --out"

@@ -80,6 +80,8 @@ def _enough(curve: Curve, _: Sequence[Row]) -> Cell | None:
     if not follows(rows := asked(curve)):
         return None
     enough, best = good_enough(rows)
+    if not best["accuracy"]:
+        return None
     more = "" if enough is best else f"; {percent(best['accuracy'])} at {best['budget']:,}"
     return f"{enough['budget']:,}", f"{percent(enough['accuracy'])} right{more}"
 

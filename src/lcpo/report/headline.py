@@ -87,6 +87,8 @@ def _saves(curve: Curve, free: tuple[str, Row] | None) -> str:
     """What the budgets of a dial save, against thinking without one and against its own best."""
     rows, label = asked(curve), curve.label
     enough, best = good_enough(rows)
+    if not best["accuracy"]:
+        return f"{label} follows its budget, but none of its answers is right."
     chance, error = best["chance"], best["accuracy_stderr"] or 0.0
     if chance is not None and best["accuracy"] - 1.96 * error <= chance:
         return f"{label} follows its budget, but at none is it right more often than guessing ({percent(chance)})."

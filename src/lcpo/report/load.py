@@ -12,7 +12,7 @@ from typing import Any
 from lcpo.errors import ConfigError
 from lcpo.evaluate.comparisons import DIAL
 from lcpo.evaluate.records import SAMPLES, Sample, read_samples
-from lcpo.evaluate.results import SCHEMA, results
+from lcpo.evaluate.results import CURVE, SCHEMA, results
 from lcpo.evaluate.rows import CurveKey
 from lcpo.measure.portable import portable
 from lcpo.report.plots import Style
@@ -22,6 +22,11 @@ RESULTS = "results.json"
 LISTS = ("rows", "dials", "comparisons", "detectors", "behaviour")
 SINCE_2 = ("inert", "inert_at_most", "inert_samples", "useless", "grade_timeouts", "requests_failed")
 """What rows of schema 1 lack."""
+READ = (
+    *dict.fromkeys((*CurveKey._fields, *CURVE)), "seen", "pass_at_k", "majority_accuracy", "thinking_tokens_mean",
+    "answer_tokens_mean", "within_10", "within_20",
+)  # fmt: skip
+"""What a report reads of every row."""
 PROBLEMS_SHOWN = 3
 """Problems whose thoughts a page shows: the first of the file, not chosen by outcome."""
 CHARACTERS_SHOWN = 6000
@@ -100,7 +105,11 @@ def read_results(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is no JSON ({error})") from None
     if not isinstance(found, dict) or found.get("schema") not in range(1, SCHEMA + 1):
         raise ConfigError(f"{path} is not a result of schema {SCHEMA}; evaluate again with this version")
-    found["rows"] = [{**dict.fromkeys(SINCE_2), **row} for row in found["rows"]]
+    found["rows"] = [{**dict.fromkeys(SINCE_2), **row} for row in found.get("rows", ())]
+    lacking = [name for name in ("manifest", "dials", "comparisons") if name not in found]
+    lacking += [name for name in READ if any(name not in row for row in found["rows"])]
+    if lacking:
+        raise ConfigError(f"{path} lacks {', '.join(lacking)}; evaluate again with this version")
     return found
 
 

@@ -55,9 +55,11 @@ def _cell(value: float | None, form: str) -> str:
 
 
 def card(name: str, recipe: Recipe, base: str, manifest: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> str:
-    """The card as Markdown with its metadata block."""
+    """The card as Markdown with its metadata block; how budgets were drawn stands there only if some were."""
     base, task = portable(base), recipe.task.name or ", ".join(portable(recipe.task.data))
     tables = {name: portable(getattr(recipe, name).model_dump(mode="json", exclude_none=True)) for name in TABLES}
+    if not lines and "hindsight" not in manifest.get("stages", {}):  # no budget was drawn
+        tables["budget"] = {name: tables["budget"][name] for name in ("scope", "template")}
     version = " ".join(filter(None, ("`lcpo`", manifest["versions"].get("lcpo"))))
     return f"""---
 tags: [lcpo, token-budget, grpo]

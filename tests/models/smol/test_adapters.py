@@ -2,7 +2,11 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +18,8 @@ from lcpo.errors import EngineError
 
 torch = pytest.importorskip("torch", reason="models need the extra 'train'")
 pytest.importorskip("peft", reason="adapters need the extra 'train'")
+
+from safetensors import SafetensorError  # noqa: E402
 
 from lcpo.models.smol import adapters, base  # noqa: E402
 from small_smol import adapt, assert_merged, small_base  # noqa: E402
@@ -100,6 +106,54 @@ def test_a_new_card_needs_no_new_weights(shipped: Path) -> None:
     assert resolve("smol-max").tables["evaluate"]["kind"] == "exact"
     adapters.build("smol-max")
     assert card_tables(built("smol-max"))["evaluate"]["kind"] == "exact"
+
+
+def test_two_builds_at_once_are_one(shipped: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(_build_in_a_process, shipped, name) for name in ("smol-max", "smol-exact", "smol-max")]
+        told = [each.result() for each in asked]
+    assert all(done.returncode == 0 for done in told), told
+    assert sum(done.stderr.count("merging smol-exact") for done in told) == 1
+    assert sorted(path.name for path in built("smol-max").parent.iterdir()) == ["smol-exact", "smol-max", base.NAME]
+    for name in ("smol-exact", "smol-max"):
+        assert_merged(Path(resolve(name).path), built(base.NAME), shipped / "smol-exact", [5, 60, 7, 8])
+
+
+def _build_in_a_process(weights: Path, name: str) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys; from pathlib import Path; from lcpo.engines import models; from lcpo.models.smol import adapters;"
+        "models.ADAPTERS = Path(sys.argv[1]); adapters.build(sys.argv[2])"
+    )
+    return subprocess.run([sys.executable, "-c", code, str(weights), name], capture_output=True, text=True)
+
+
+def test_a_folder_that_was_half_written_is_made_anew(shipped: Path) -> None:
+    built("smol-exact").mkdir()
+    (built("smol-exact") / "model.safetensors").write_text("half")
+    adapters.build("smol-exact")
+    for text in ("", "{}", "[]"):
+        (built("smol-exact") / models.MADE_FROM).write_text(text)
+        with pytest.raises(EngineError, match="made from another adapter"):
+            resolve("smol-exact")
+    adapters.build("smol-exact")
+    assert_merged(built("smol-exact"), built(base.NAME), shipped / "smol-exact", [5, 60, 7, 8])
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import PreTrainedModel
+
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PreTrainedModel, "save_pretrained", full)
+        with pytest.raises(EngineError, match=r"cannot write .*smol-exact: .* No space left .* then build again"):
+            adapters.build("smol-exact")
+    assert [path.name for path in built("smol-exact").parent.iterdir()] == [base.NAME]
+    (shipped / "a file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shipped / "a file"))
+    with pytest.raises(EngineError, match=r"cannot write .* let XDG_CACHE_HOME name a folder that can be written"):
+        adapters.build("smol-exact")
 
 
 def test_the_adapter_of_another_base_is_refused(shipped: Path) -> None:

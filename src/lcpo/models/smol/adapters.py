@@ -21,16 +21,22 @@ def build(name: str, gguf: Path | None = None) -> Path:
     gguf: the base's file, where it is not in the installed package. Raises EngineError where no adapter ships, or where
     it belongs to another base.
     """
-    folder, adapter, reason = models.built(name), models.ADAPTERS / models.ADAPTED[name], models.unready(name)
+    folder, adapter = models.built(name), models.ADAPTERS / models.ADAPTED[name]
     if not (adapter / WEIGHTS).is_file():
-        raise EngineError(f"'{name}' {reason}")
-    if reason is not None:
-        with files.writing(str(folder), "make room, then build again"):
-            if adapter.name == name:
-                _merge(base.build(gguf), adapter, folder)
+        raise EngineError(f"'{name}' {models.unready(name)}")
+    if models.unready(name) is not None:
+        source = base.build(gguf) if adapter.name == name else build(adapter.name, gguf)
+        with base.building(folder):
+            if models.unready(name) is None:
+                pass  # another process has built it meanwhile
+            elif adapter.name == name:
+                _merge(source, adapter, folder)
             else:
-                _link(build(adapter.name, gguf), folder)
-    shutil.copyfile(models.ADAPTERS / name / "README.md", folder / "README.md")
+                _link(source, folder)
+    card, own = (models.ADAPTERS / name / "README.md").read_bytes(), folder / "README.md"
+    if not own.is_file() or own.read_bytes() != card:
+        with base.building(folder):
+            files.write_text(own, card.decode())
     return folder
 
 

@@ -5,10 +5,12 @@ the user's cache. `<think>` and `</think>` take the places of two reserved token
 two tags are 3 tokens each, in a response of 16 to 200.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +43,19 @@ def build(gguf: Path | None = None, *, hub: bool = False, out: Path | None = Non
         file = gguf or _packaged()
         _check(file)
         source, keywords = str(file.parent), {"gguf_file": file.name}
-    _say(f"reading {source} and writing {folder}, about half a minute")
-    with files.writing(str(folder)):
-        partial = folder.with_name(f".{folder.name}.part")
-        _convert(source, keywords, partial)
-        partial.replace(folder)
+    with building(folder):
+        if not (folder / "config.json").is_file():
+            _say(f"reading {source} and writing {folder}, about half a minute")
+            files.write_folder(folder, lambda part: _convert(source, keywords, part))
     return folder
+
+
+@contextlib.contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """Waits until no other process builds a model beside `folder`. Raises EngineError where writing below fails."""
+    advice = "make room there, or let XDG_CACHE_HOME name a folder that can be written, then build again"
+    with files.writing(str(folder), advice), files.locked(folder.parent, wait=True):
+        yield
 
 
 def _say(text: str) -> None:
