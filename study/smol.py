@@ -20,7 +20,7 @@ PROTOCOL = (
     *("--budgets", "16,24,32,45,60,84,116,160", "--cap", "384", "--seed", "1"),
     *("--problems", "300", "--samples", "2", "--batch", "512"),
 )
-FEW = ("--problems", "50", "--samples", "1")
+FEW = ("--problems", "25", "--samples", "1")
 EXACT, MAX = ("--kind", "exact"), ("--kind", "max")
 BEFORE = ("smollm2", "smol")
 EVALUATIONS: dict[str, tuple[str, ...]] = {
