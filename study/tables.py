@@ -23,24 +23,24 @@ MARKED = re.compile(r"(<!-- table (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re
 ARMS = {
     "`tiny`, the base": ("base", "test"),
     "hindsight alone": ("hindsight", "test"),
-    "`tiny-exact`: hindsight, then LCPO, gated": ("exact", "test"),
+    "`tiny-exact`: LCPO, gated": ("exact", "test"),
     "`tiny-max`, told a maximum": ("max", "test"),
     "`tiny-max`, told an exact budget": ("max", "exact"),
-    "hindsight, then LCPO, additive (eq. 1)": ("additive", "test"),
-    "hindsight, then correctness alone": ("correct", "test"),
-    "hindsight, then LCPO, budgets shuffled": ("shuffled", "test"),
-    "LCPO without hindsight, gated": ("alone-gated", "test"),
-    "LCPO without hindsight, additive (eq. 1)": ("alone-additive", "test"),
+    "LCPO, additive (eq. 1)": ("additive", "test"),
+    "correctness alone": ("correct", "test"),
+    "LCPO, budgets shuffled": ("shuffled", "test"),
+    "no hindsight, gated": ("alone-gated", "test"),
+    "no hindsight, additive (eq. 1)": ("alone-additive", "test"),
     "`tiny-exact`, sizes never trained": ("exact", "unseen-sizes"),
 }
 """What a line of the table is called: its results and evaluation."""
-AFTER = "`tiny-exact`: hindsight, then LCPO, gated"
+AFTER = "`tiny-exact`: LCPO, gated"
 SHORT = (
     "`tiny`, the base",
     "hindsight alone",
     AFTER,
     "`tiny-max`, told a maximum",
-    "hindsight, then correctness alone",
+    "correctness alone",
 )
 """The lines that README shows."""
 PICTURE = {"before (tiny)": ("`tiny`, the base", Style(6, 1)), "after (tiny-exact)": (AFTER, Style(0))}
@@ -165,12 +165,13 @@ def methods() -> str:
     """tiny-exact against every other method and the base at equal tokens used: paired differences in accuracy."""
     if not (RESULTS / "methods.csv").exists():
         return "Not run yet: `make study NAME=methods`."
-    heads = ("tiny-exact against", "at tokens", "accuracy difference", "95 % interval")
+    heads = ("against", "at tokens", "difference", "95 % interval")
     return grid(heads, (
-        (f"`{line['other_method']}` on `{line['other']}`", f"{line['at_tokens']:.0f}", f"{line['difference']:+.2f}",
-         f"{line['low']:+.2f} to {line['high']:+.2f}")
+        (f"`{line['other_method']}`" + ", base" * (line["other"] == "tiny"), f"{line['at_tokens']:.0f}",
+         f"{line['difference']:+.2f}", f"{line['low']:+.2f} to {line['high']:+.2f}")
         for line in read(RESULTS / "methods.csv")
         if (line["run"], line["method"]) == ("exact-0", "prompted")
+        and (line["other"] == "exact-0" or line["other_method"] == "prompted")
     ))  # fmt: skip
 
 

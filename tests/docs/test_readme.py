@@ -27,6 +27,11 @@ def test_it_is_short() -> None:
     assert len(README.splitlines()) < 90
 
 
+def test_the_pages_are_short() -> None:
+    words = re.findall(r"\S*\w\S*", "\n".join(page.read_text() for page in (ROOT / "docs").glob("*.md")))
+    assert 5_000 < len(words) <= 8_000
+
+
 @pytest.mark.slow
 def test_make_demo(tmp_path: Path) -> None:
     if not (ROOT / ".venv" / "ready").exists():
