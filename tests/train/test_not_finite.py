@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from lcpo.errors import EngineError
+from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import Recipe
+from lcpo.train.recorder import SkipNonFinite
 from lcpo.train.run import train
 from lcpo.train.trainer import LcpoTrainer
 
@@ -45,3 +48,12 @@ def test_such_an_update_is_left_out(recipe: Make, tmp_path: Path, capsys: pytest
 def test_several_in_a_row_end_the_run(recipe: Make, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"3 updates up to 3 are not finite; lower trl\.learning_rate"):
         train("test", recipe(), tmp_path / "run", quiet=True, trainer=poisoned(1, 2, 3))
+
+
+def test_with_a_loss_scaler_that_is_its_own_affair() -> None:
+    model = torch.nn.Linear(2, 1)
+    gradient = model.weight.grad = torch.full((1, 2), torch.inf)
+    skip = SkipNonFinite(Progress(["train"], quiet=True))
+    for _ in range(5):
+        skip.on_pre_optimizer_step(SimpleNamespace(fp16=True), SimpleNamespace(global_step=0), None, model)
+    assert model.weight.grad is gradient

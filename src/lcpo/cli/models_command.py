@@ -6,7 +6,7 @@ from typing import Literal
 import click
 
 from lcpo.cli import emit
-from lcpo.errors import unknown
+from lcpo.errors import ConfigError, unknown
 from lcpo.measure.files import write_json
 
 
@@ -52,6 +52,8 @@ def build(
     for name in names:
         if name not in ("tiny", *BUILT):
             raise unknown("model to build", name, ("tiny", *BUILT))
+    if out is not None and "tiny" not in names:
+        raise ConfigError(f"--out is for tiny, and {names[0]} goes to the user's cache; leave --out out")
     if thoughts is not None:
         from lcpo.models.smol import thoughts as made_up
 

@@ -254,7 +254,8 @@ def differences(evaluations: Evaluations, curve: Curve, number: int) -> Chart:
 def before_after(evaluations: Evaluations, task: str) -> list[Chart]:
     """Two pictures for each dial but the first: an arrow at each budget from the first to it, tokens and accuracy.
 
-    The first is the first dial that no recipe is known to have trained; without one, or a common budget, none is drawn.
+    The first is the first dial whose training is not known to have drawn budgets; without one, or a common budget,
+    none is drawn.
     """
     dials = evaluations.of(task, prompted=True)
     before = next((curve for curve in dials if all(row["seen"] is None for row in curve.rows)), None)

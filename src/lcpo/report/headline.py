@@ -91,7 +91,8 @@ def _saves(curve: Curve, free: tuple[str, Row] | None) -> str:
         return f"{label} follows its budget, but none of its answers is right."
     chance, error = best["chance"], best["accuracy_stderr"] or 0.0
     if chance is not None and best["accuracy"] - 1.96 * error <= chance:
-        return f"{label} follows its budget, but at none is it right more often than guessing ({percent(chance)})."
+        above = f"right significantly more often than guessing ({percent(chance)})"
+        return f"{label} follows its budget, but at none is it {above}."
     within = f"cheapest budget within 1 point of its best ({percent(best['accuracy'])}): {enough['budget']:,}"
     if free is None:
         return f"{label}, {_lengths(rows)}; {within}."

@@ -32,7 +32,7 @@
   // Narrow screens show a row as a list: every cell then says its column.
   all("table").forEach((table) => {
     const names = all("thead th", table).map((heading) => heading.textContent);
-    all("tbody tr", table).forEach((row) => Array.from(row.cells).forEach((one, i) => { one.dataset.name = names[i]; }));
+    all("tbody tr", table).forEach((row) => Array.from(row.cells).forEach((part, i) => { part.dataset.name = names[i]; }));
     table.classList.add("named");
   });
 

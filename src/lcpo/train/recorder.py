@@ -128,6 +128,8 @@ class SkipNonFinite(TrainerCallback):  # type: ignore[misc]
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """After clipping, before the weights change. Raises EngineError."""
+        if args.fp16:  # its loss scaler leaves such updates out, and finds its scale by them
+            return
         weights = [weight for weight in model.parameters() if weight.grad is not None]
         if not weights or torch.isfinite(torch.nn.utils.get_total_norm([weight.grad for weight in weights])):
             self.row = 0

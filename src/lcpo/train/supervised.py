@@ -251,7 +251,8 @@ def read_records(sources: Sequence[str]) -> list[tuple[Any, str]]:
         try:
             lines = Path(source).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise TaskError(f"cannot read {source}: {error}; give JSONL files in supervised.data") from None
+            advice = "make it as the recipe says, or give other JSONL files in supervised.data"
+            raise TaskError(f"cannot read {source}: {error}; {advice}") from None
         for number, line in enumerate(lines, 1):
             where = f"{source}, line {number}"
             try:

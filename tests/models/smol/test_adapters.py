@@ -86,6 +86,12 @@ def test_a_built_name_is_asked_and_exported(shipped: Path, tmp_path: Path) -> No
     assert json.loads(done.stdout)["kind"] == "max"
 
 
+def test_a_folder_of_ones_own_is_for_tiny_alone(shipped: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["models", "build", "smol-exact", "--out", str(tmp_path / "out")])
+    assert "--out is for tiny, and smol-exact goes to the user's cache; leave --out out" in str(done.exception)
+    assert not built("smol-exact").exists()
+
+
 def test_another_adapter_is_merged_anew(shipped: Path) -> None:
     adapters.build("smol-max")
     before = (built("smol-exact") / "model.safetensors").stat().st_ino
