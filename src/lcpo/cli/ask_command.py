@@ -30,7 +30,7 @@ from lcpo.cli.server_options import server_options
 def command(model: str, question: str, as_json: bool, **given: Any) -> None:
     """Ask MODEL one QUESTION, and see what was sent, the answer, and what it used.
 
-    MODEL is a run folder, a folder in Hugging Face format, a shipped model (tiny, tiny-exact, tiny-max), a hub id, or a
+    MODEL is a run folder, a folder in Hugging Face format, a model by name (lcpo models), a hub id, or a
     server as URL#model.
     """
     from lcpo.evaluate.asking import ask

@@ -82,7 +82,7 @@ def _agreed(question: str) -> bool:
 def command(models: tuple[str, ...], out: Path | None, resume: bool, as_json: bool, **given: Any) -> None:
     """Measure accuracy and length of MODELs at every budget, against baselines.
 
-    MODEL is a run folder, a folder in Hugging Face format, a shipped model (tiny, tiny-exact, tiny-max), a hub id, or a
+    MODEL is a run folder, a folder in Hugging Face format, a model by name (lcpo models), a hub id, or a
     server as URL#model. Several models go into one comparison.
     """
     from lcpo.evaluate.plan import Options
