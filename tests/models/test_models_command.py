@@ -24,3 +24,10 @@ def test_a_finished_build_is_not_made_again(tmp_path: Path) -> None:
     (tmp_path / build.BUILD).write_text(json.dumps(settings))
     result = CliRunner().invoke(cli, ["models", "build", "tiny", "--seed", "2", "--out", str(tmp_path)])
     assert result.stdout.strip() == str(tmp_path)
+
+
+def test_an_audit_is_of_the_search_world_alone() -> None:
+    sums = Path(__file__).parents[1] / "fixtures" / "sums-exact"
+    result = CliRunner().invoke(cli, ["models", "audit", str(sums)])
+    assert isinstance(result.exception, ConfigError)
+    assert "was trained on sums; the audit asks the search world" in str(result.exception)

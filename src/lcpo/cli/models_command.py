@@ -85,7 +85,13 @@ def audit(model: str, out: Path | None, problems: int, seed: int, as_json: bool)
     from lcpo.engines.models import resolve
     from lcpo.models.tiny import audit as tiny
 
-    result = tiny.audit(Path(resolve(model).path), problems=problems, seed=seed)
+    source = resolve(model)
+    task = source.tables.get("task", {}).get("name", "search")
+    if task != "search":
+        raise ConfigError(
+            f"'{model}' was trained on {task}; the audit asks the search world: give a model of it, as tiny"
+        )
+    result = tiny.audit(Path(source.path), problems=problems, seed=seed)
     if out is not None:
         write_json(out, result)
     emit(result, as_json, tiny.table(result))
