@@ -52,9 +52,9 @@ def rows() -> list[dict[str, Any]]:
         path = RUNS / f"smol-{name}" / "results.json"
         if path.exists():
             models = EVALUATIONS.get(name, ("smol-exact",))
-            found = table(json.loads(path.read_text(encoding="utf-8")))
-            runs = dict(zip(dict.fromkeys(row["run"] for row in found), models, strict=False))
-            lines += [{**row, "evaluation": name, "run": runs[row["run"]]} for row in found]
+            results = table(json.loads(path.read_text(encoding="utf-8")))
+            runs = dict(zip(dict.fromkeys(row["run"] for row in results), models, strict=False))
+            lines += [{**row, "evaluation": name, "run": runs[row["run"]]} for row in results]
     return lines
 
 

@@ -126,13 +126,13 @@ def _card(
 def _evaluation(folder: Path, run: str, kind: str) -> Iterator[list[str]]:
     """A line for every task and kind in which `run` was evaluated: prompted with budgets of `kind`, or without."""
     for path in sorted(folder.glob("eval-*/results.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(path.read_text(encoding="utf-8"))
         curves: dict[tuple[str, str], list[Line]] = {}
-        for row in found["rows"]:
+        for row in results["rows"]:
             if row["run"] == run and row["kind"] in (kind, "none") and row["method"] in ("prompted", "unlimited"):
                 curves.setdefault((row["task"], row["kind"]), []).append(row)
         for (task, of_curve), rows in curves.items():
-            dials = [each for each in found["dials"] if _is(each, run, task, of_curve)]
+            dials = [each for each in results["dials"] if _is(each, run, task, of_curve)]
             yield _line(task, of_curve, rows, dials[0]["rank_correlation"] if dials else None)
 
 
