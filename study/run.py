@@ -275,13 +275,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, action="append", default=[], help="train and evaluate this seed alone")
     parser.add_argument("--collect", action="store_true", help="train and evaluate nothing")
     given = parser.parse_args()
-    for name in given.names or [*ARMS, "methods", *SCRIPTS]:
-        if name in SCRIPTS and given.names:
-            python(*SCRIPTS[name], *(["--collect"] if given.collect and name == "smol" else []))
-        elif given.names:
-            print(methods() if name == "methods" else study(name, given.seed, collect=given.collect))
-        else:
+    if not given.names:
+        for name in (*ARMS, "methods", "smol"):
             print(f"{name:18} {'there' if (RESULTS / f'{name}.csv').exists() else 'not run yet'}")
+    for name in given.names:
+        if name in SCRIPTS:
+            python(*SCRIPTS[name], *(["--collect"] if given.collect and name == "smol" else []))
+        else:
+            print(methods() if name == "methods" else study(name, given.seed, collect=given.collect))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python study/smol.py                     evaluates what is not evaluated yet (make smol first), a GPU or a few hours
     python study/smol.py pairs chains        these alone
-    python study/smol.py --data DIR          and benchmarks that it never saw, from gsm8k.jsonl, mmlu.zip, lsat_ar.jsonl
+    python study/smol.py --data DIR          and benchmarks that it never saw: BENCHMARKS
     python study/smol.py --collect           evaluates nothing
 
 Evaluations live in runs/study/smol-NAME. Four of the eight budgets (multiples of 3) are never drawn in training.
@@ -16,10 +16,9 @@ from typing import Any
 from checks import table
 from run import RESULTS, RUNS, evaluate, write
 
-PROTOCOL = (
-    *("--budgets", "16,24,32,45,60,84,116,160", "--cap", "384", "--seed", "1"),
-    *("--problems", "300", "--samples", "2", "--batch", "512"),
-)
+HELD = ("--budgets", "16,24,32,45,60,84,116,160", "--cap", "384", "--seed", "1", "--batch", "512")
+"""What all evaluations of smol share, those of smol_gpu.py too."""
+PROTOCOL = (*HELD, "--problems", "300", "--samples", "2")
 FEW = ("--problems", "25", "--samples", "1")
 EXACT, MAX = ("--kind", "exact"), ("--kind", "max")
 BEFORE = ("smollm2", "smol")
@@ -36,7 +35,7 @@ EVALUATIONS: dict[str, tuple[str, ...]] = {
     "chains_long": ("smol-exact", "--task", "chains_long", *EXACT, *FEW),
     "pairs-methods": ("smol", "--task", "pairs", "--methods", "s1_fair,truncate,majority,direct", *EXACT, *FEW),
 }
-BENCHMARKS = {"gsm8k": "gsm8k.jsonl", "mmlu": "mmlu.zip", "lsat_ar": "lsat_ar.jsonl"}
+BENCHMARKS = {"gsm8k": "gsm8k.jsonl", "math500": "math500.json", "mmlu": "mmlu.zip", "lsat_ar": "lsat_ar.jsonl"}
 """What nobody generated: adherence counts there, for accuracy is about that of a guess."""
 COLUMNS = (
     *("evaluation", "run", "task", "method", "kind", "budget", "problems", "samples", "chance", "accuracy"),

@@ -23,13 +23,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lcpo.measure.files import write_folder
+from smol import BENCHMARKS, HELD
+
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = "study/arms"
 RUN = Path("runs/smol-exact")
 MANIFEST = Path("study/results/smol-exact.json")
 """Of the run that the shipped adapters come from."""
-BUDGETS = "16,24,32,45,60,84,116,160"
-"""Multiples of 3 (24, 45, 60, 84) are never drawn in training."""
 PIECE = 15_000_000
 STARTED = time.monotonic()
 Process = subprocess.Popen[bytes]
@@ -122,16 +123,16 @@ def merged(stage: str) -> None:
     folder, adapter = ROOT / "runs" / f"smol-{stage}", ROOT / RUN / "stages" / stage
     if folder.exists() or not adapter.exists():
         return
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from lcpo.engines.models import ModelSource, built
+    from lcpo.models import export
 
-    from lcpo.engines.models import built
+    loaded = export.load(export.Origin(ModelSource(stage, str(built("smollm2")), "built"), str(adapter)))
 
-    base = AutoModelForCausalLM.from_pretrained(built("smollm2"))
-    part = folder.with_name(f".{folder.name}.part")
-    PeftModel.from_pretrained(base, str(adapter)).merge_and_unload().save_pretrained(part)
-    AutoTokenizer.from_pretrained(built("smollm2")).save_pretrained(part)
-    part.replace(folder)
+    def write(part: Path) -> None:
+        for each in loaded:
+            each.save_pretrained(part)
+
+    write_folder(folder, write)
 
 
 def adapters(out: Path) -> None:
@@ -184,8 +185,8 @@ def evaluations(problems: int, data: Path | None) -> list[dict[str, tuple[str, .
     methods = ("--methods", "s1_fair,truncate,majority,direct", *few)
     lanes.append({"pairs-methods": (stages[1], "--task", "pairs", *exact, *methods)})
     if data is not None:
-        files = {"gsm8k": "gsm8k.jsonl", "math500": "math500.json", "lsat_ar": "lsat_ar.jsonl", "mmlu": "mmlu.zip"}
-        lanes.append({task: (run, "--task", task, "--data", str(data / files[task]), *exact, *half) for task in files})
+        on = {task: ("--task", task, "--data", str(data / file)) for task, file in BENCHMARKS.items()}
+        lanes.append({task: (run, *options, *exact, *half) for task, options in on.items()})
     return lanes
 
 
@@ -197,7 +198,7 @@ def missing(name: str, options: Sequence[str]) -> bool:
 
 def evaluate(lanes: Sequence[Mapping[str, Sequence[str]]], problems: int, out: Path) -> None:
     """Runs the evaluations that are not there yet, and packs what is there whenever one ends."""
-    told = ("--problems", str(problems), "--samples", "2", "--budgets", BUDGETS, "--seed", "1", "--cap", "384")
+    told = ("--problems", str(problems), "--samples", "2", *HELD)
     waiting = [[name for name, options in lane.items() if missing(name, options)] for lane in lanes]
     running: dict[int, tuple[str, Process]] = {}
     while running or any(waiting):
@@ -209,7 +210,7 @@ def evaluate(lanes: Sequence[Mapping[str, Sequence[str]]], problems: int, out: P
             if number not in running and waiting[number]:
                 name = waiting[number].pop(0)
                 there = ROOT / "runs" / f"eval-{name}"
-                options = (*told, "--batch", "512", *lane[name], *(["--resume"] if there.exists() else []))
+                options = (*told, *lane[name], *(["--resume"] if there.exists() else []))
                 running[number] = (
                     name,
                     start("eval", *options, "--out", f"runs/{there.name}", log=f"smol-eval-{name}"),

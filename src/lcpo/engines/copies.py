@@ -11,6 +11,11 @@ LARGE = 50_000_000
 """Parameters from which on a copy is bf16 on a CPU as well; smaller models are faster in fp32 there."""
 
 
+def is_large(model: Any) -> bool:
+    """Whether a model has LARGE parameters or more."""
+    return sum(int(parameter.numel()) for parameter in model.parameters()) >= LARGE
+
+
 def fast_bf16() -> bool:
     """Whether this machine's CPU computes in bf16 itself; others are slower in it than in fp32."""
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
@@ -28,8 +33,7 @@ class GenerationCopy:
     def __init__(self, live: Any) -> None:
         self.live = live
         base = live.get_base_model() if hasattr(live, "get_base_model") else live
-        large = sum(parameter.numel() for parameter in base.parameters()) >= LARGE
-        dtype = torch.bfloat16 if large or live.device.type == "cuda" else live.dtype
+        dtype = torch.bfloat16 if is_large(base) or live.device.type == "cuda" else live.dtype
         with torch.device(live.device):
             self.model = type(base)(copy.deepcopy(base.config)).to(dtype).eval().requires_grad_(False)
         self.model.generation_config = base.generation_config

@@ -15,7 +15,7 @@ import torch
 from lcpo.engines.base import Delta, Engine, Generation, Request, Segment, cut_generation
 from lcpo.engines.batch import Row, RunningBatch
 from lcpo.engines.cache import slot_attention
-from lcpo.engines.copies import LARGE, GenerationCopy, fast_bf16, wants_copy
+from lcpo.engines.copies import GenerationCopy, fast_bf16, is_large, wants_copy
 from lcpo.engines.formats import TextStream, format_of, ids_of, prompt_ids
 from lcpo.errors import EngineError
 from lcpo.thinking import Marks, eos_ids
@@ -82,7 +82,7 @@ class LocalEngine(Engine):
             raise EngineError(f"cannot load a model from {path}: {str(error).splitlines()[0]}") from None
         if not tokenizer.chat_template:
             raise EngineError(f"{path} has no chat template; add a chat_template.jinja to its folder")
-        large = sum(parameter.numel() for parameter in model.parameters()) >= LARGE
+        large = is_large(model)
         if device == "cpu" and not large:
             torch.set_num_threads(1)
         if device == "cpu" and not (large and model.dtype == torch.bfloat16 and fast_bf16()):
