@@ -122,8 +122,10 @@ def run(command: str, folder: Path) -> None:
 @pytest.mark.parametrize("pages", SESSIONS, ids=lambda pages: pages[0])
 def test_commands(pages: tuple[str, ...], tmp_path: Path) -> None:
     write_problems(tmp_path)
-    for command in dict.fromkeys(command for page in pages for command in commands(page)):
-        run(command, tmp_path)
+    said = dict.fromkeys(command for page in pages for command in commands(page))
+    assert said, f"{pages} show no command"
+    for command in said:
+        run(command, tmp_path)  # asserts what it can of each kind of command
 
 
 @pytest.mark.slow

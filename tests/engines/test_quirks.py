@@ -378,7 +378,7 @@ ELSEWHERE = {"e17": "test_requests", "e37": "test_openai_engine", "e38": "test_l
 
 @pytest.mark.parametrize("name", OTHER)
 def test_a_kind_of_input_that_was_reported(name: str, tmp_path: Path) -> None:
-    OTHER[name](tmp_path)
+    OTHER[name](tmp_path)  # each of these functions makes its own assertions
 
 
 def test_every_handed_input_about_servers_and_votes_has_a_check() -> None:

@@ -214,7 +214,7 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_kind_of_input_that_was_reported(name: str, tmp_path: Path) -> None:
-    CHECKS[name](tmp_path)
+    CHECKS[name](tmp_path)  # each of these functions makes its own assertions
 
 
 def test_every_handed_input_about_data_and_lengths_has_a_check_here() -> None:
