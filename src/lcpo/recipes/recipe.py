@@ -173,6 +173,9 @@ class HindsightTable(SupervisedSteps):
     """Whether the first round asks for budgets too: for a model that has a dial already, in other words."""
     slack: float = Field(default=0.2, ge=0)
     """A sample of kind max is told a budget up to so much above its length: any such budget it has kept."""
+    margin: float = Field(default=0.0, ge=0)
+    """A sample of kind max is told a budget at least so much above its length: the next response will be longer by as
+    much as lengths scatter, and must keep it too."""
     jitter: float = Field(default=0.0, ge=0)
     """A sample of kind exact is told a budget up to so much above or below its length: exactness is left to RL, and a
     number that is never drawn is read like its neighbours."""
@@ -228,6 +231,8 @@ class Recipe(Config):
     seed: int = Field(default=0, ge=0)
     model: str
     """A shipped name, a run folder, a Hugging Face folder, or a hub id."""
+    adapter: str | None = None
+    """An adapter of `model` that training goes on with, instead of a new one: a folder, a run, or a shipped name."""
     advantage: str = "grpo"
     """How rewards become advantages (lcpo.advantages)."""
     sampler: Literal["auto", "trl"] = "auto"
@@ -269,6 +274,13 @@ class Recipe(Config):
             changed(self.objective, ramp.key, ramp.last)
         if self.hindsight is not None and self.budget.largest is None:
             raise ConfigError("[hindsight] teaches budgets, and budget.kinds draws none; leave it out, or add a kind")
+        if self.adapter is not None and self.lora is None:
+            raise ConfigError("adapter goes on with a LoRA adapter; add [lora], with the r that it has")
+        if self.hindsight is not None and self.hindsight.margin > self.hindsight.slack:
+            raise ConfigError(
+                f"hindsight.margin {self.hindsight.margin} is above hindsight.slack {self.hindsight.slack}; a maximum is "
+                "told between the two: raise slack"
+            )
         for stage in (self.supervised, self.hindsight):
             if self.lora is not None and stage is not None and stage.optimizer == "muon":
                 raise ConfigError("optimizer 'muon' is for whole weights; with [lora] take 'adamw'")

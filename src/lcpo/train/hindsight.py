@@ -192,7 +192,7 @@ def bins(samples: Sequence[SelfSample], table: HindsightTable, recipe: Recipe) -
     edges = np.linspace(math.log(low), math.log(high + 1), table.bins + 1)[1:-1]
     lengths: dict[int, list[int]] = {}
     for n in range(1, math.floor(high * (1 + table.jitter)) + 2):
-        if all(kept(n, kind, table, recipe) for kind in kinds):
+        if any(kept(n, kind, table, recipe) for kind in kinds):
             lengths.setdefault(int(np.searchsorted(edges, math.log(n), side="right")), []).append(n)
     result = []
     for _, wanted in sorted(lengths.items()):
@@ -211,14 +211,15 @@ def asked_kinds(recipe: Recipe) -> list[Kind]:
 
 def kept(length_: int, kind: Kind, table: HindsightTable, recipe: Recipe) -> list[int]:
     """The budgets that training may draw and that a sample of this length has kept, as nearly as the table asks."""
-    below, above = (table.jitter, table.jitter) if kind == "exact" else (0.0, table.slack)
-    near = range(math.ceil(length_ / (1 + below)), math.floor(length_ * (1 + above)) + 1)
+    exact = kind == "exact"
+    low, high = (1 / (1 + table.jitter), 1 + table.jitter) if exact else (1 + table.margin, 1 + table.slack)
+    near = range(math.ceil(length_ * low), math.floor(length_ * high) + 1)
     return [n for n in near if recipe.budget.sampler.seen(n)]
 
 
 def relabel(length_: int, table: HindsightTable, recipe: Recipe, rng: np.random.Generator) -> Budget:
     """A budget that a sample of this length has kept: the length itself, or a maximum above; kinds as in training."""
-    kinds = asked_kinds(recipe)
+    kinds = [kind for kind in asked_kinds(recipe) if kept(length_, kind, table, recipe)]
     weights = np.array([recipe.budget.kinds[kind] for kind in kinds])
     kind = kinds[0] if len(kinds) == 1 else kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
     near = kept(length_, kind, table, recipe)

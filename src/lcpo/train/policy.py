@@ -1,12 +1,14 @@
 """The model in training: loaded with its adapter, passed from stage to stage as a folder, saved whole at the end."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lcpo.errors import EngineError, unknown
+from lcpo.engines.models import ADAPTED, ADAPTERS
+from lcpo.errors import ConfigError, EngineError, unknown
 from lcpo.measure import files
 from lcpo.recipes.recipe import Recipe
 
@@ -51,6 +53,25 @@ def with_adapter(model: Any, recipe: Recipe) -> Any:
 
     torch.manual_seed(recipe.seed)
     return get_peft_model(model, config)
+
+
+def adapter(recipe: Recipe) -> Path | None:
+    """The folder of the adapter that training goes on with, None where it begins a new one. Raises ConfigError."""
+    if recipe.adapter is None:
+        return None
+    folder = next(
+        (path for path in (ADAPTERS / recipe.adapter, Path(recipe.adapter) / "adapter", Path(recipe.adapter))
+         if (path / ADAPTER).is_file()), None,
+    )  # fmt: skip
+    if folder is None:
+        raise ConfigError(
+            f"adapter {recipe.adapter} has no {ADAPTER}; give a folder that has one, a run with adapter/, or a name: "
+            f"{', '.join(dict.fromkeys(ADAPTED.values()))}"
+        )
+    given, r = json.loads((folder / ADAPTER).read_text(encoding="utf-8")), (recipe.lora or {}).get("r")
+    if r is not None and r != given.get("r"):
+        raise ConfigError(f"adapter {recipe.adapter} has rank {given.get('r')} and lora.r is {r}; make them the same")
+    return folder
 
 
 def lora(recipe: Recipe) -> Any:

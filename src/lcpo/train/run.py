@@ -84,6 +84,7 @@ def plan(name: str, recipe: Recipe, run: Path) -> Plan:
     if base.kind == "server":
         raise ConfigError(f"model {recipe.model} is a server; training needs weights: a folder or a hub id")
     policy.lora(recipe)
+    policy.adapter(recipe)
     args = settings(recipe, run, PartialState(cpu=bool(recipe.trl.get("use_cpu")) or None).num_processes)
     _refuse_sharded(recipe)
     if recipe.supervised is not None:
@@ -169,13 +170,16 @@ def _opening(made: Plan) -> Iterator[str]:
 
 
 def _stages(made: Plan, show: Progress, asked: Callable[[], bool]) -> Path | None:
-    """[supervised], then [hindsight], each from the model of the one before, each made once. The last one's folder."""
+    """[supervised], then [hindsight], each from the model of the one before, each made once. The last one's folder.
+
+    The first begins with the recipe's adapter, where it has one.
+    """
     from accelerate import PartialState
 
     from lcpo.train.hindsight import hindsight
     from lcpo.train.supervised import Stage, supervised
 
-    recipe, before, main = made.recipe, None, PartialState().is_main_process
+    recipe, before, main = made.recipe, policy.adapter(made.recipe), PartialState().is_main_process
     for name in ("supervised", "hindsight"):
         table, folder = getattr(recipe, name), made.run / STAGES / name
         if table is None:
@@ -352,6 +356,9 @@ def _write_start(made: Plan) -> None:
         found["supervised"] = {source: files.sha256(Path(source)) for source in made.recipe.supervised.data}
     folder = Path(made.base)
     model = {"source": made.recipe.model, "sha256": files.model_sha256(folder) if folder.is_dir() else None}
+    start = policy.adapter(made.recipe)
+    if start is not None:
+        model["adapter_sha256"] = files.model_sha256(start)
     if not path.exists():
         files.write_json(path, {"recipe": made.name, **manifest.run_manifest(made.recipe.seed, found, model)})
     record = _read_json(path)
