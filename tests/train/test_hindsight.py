@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcpo.errors import EngineError
+from lcpo.errors import ConfigError, EngineError
 from lcpo.recipes.recipe import HindsightTable, parse_recipe
 from lcpo.types import Budget, Problem
 
@@ -51,6 +51,21 @@ def test_a_maximum_lies_above_the_length_and_is_never_kept_out(warm: dict[str, A
     recipe, rng = parse_recipe(warm, "test"), np.random.default_rng(0)
     told = [hindsight.relabel(17, HindsightTable(slack=0.2), recipe, rng) for _ in range(200)]
     assert {(budget.kind, budget.tokens) for budget in told} == {("exact", 17), ("max", 17), ("max", 19), ("max", 20)}
+
+
+def test_a_margin_keeps_maxima_away_from_the_length(warm: dict[str, Any]) -> None:
+    """And a length above which no maximum is drawn is told an exact budget alone."""
+    warm["budget"]["kinds"] = {"exact": 0.5, "max": 0.5}
+    warm["objective"] = {"name": "mixed"}
+    recipe, rng, table = parse_recipe(warm, "test"), np.random.default_rng(0), HindsightTable(margin=0.25, slack=0.5)
+    told = {hindsight.relabel(12, table, recipe, rng).tokens for _ in range(200)}
+    assert hindsight.kept(13, "max", table, recipe) == [17, 19]
+    assert {budget.tokens for budget in (hindsight.relabel(13, table, recipe, rng) for _ in range(200))} == {13, 17, 19}
+    assert told == {16, 17}
+    assert hindsight.kept(23, "max", table, recipe) == []
+    assert hindsight.relabel(23, table, recipe, rng) == Budget("exact", 23)
+    with pytest.raises(ConfigError, match=r"margin 0\.3 is above hindsight\.slack 0\.2.*raise slack"):
+        parse_recipe({**warm, "hindsight": {"margin": 0.3}}, "test")
 
 
 def test_jitter_tells_neighbours_and_never_a_kept_out_budget(warm: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from lcpo.errors import EngineError
 from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import Recipe
+from lcpo.train.policy import without_cudnn_attention
 from lcpo.train.recorder import SkipNonFinite
 from lcpo.train.run import train
 from lcpo.train.trainer import LcpoTrainer
@@ -48,6 +49,25 @@ def test_such_an_update_is_left_out(recipe: Make, tmp_path: Path, capsys: pytest
 def test_several_in_a_row_end_the_run(recipe: Make, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"3 updates up to 3 are not finite; lower trl\.learning_rate"):
         train("test", recipe(), tmp_path / "run", quiet=True, trainer=poisoned(1, 2, 3))
+
+
+def test_attention_is_left_to_other_kernels_than_cudnns(recipe: Make, tmp_path: Path) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    train("test", recipe(trl={"max_steps": 1}), tmp_path / "run", quiet=True)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_and_those_have_finite_gradients() -> None:
+    """Where every score is far below zero, with a mask, and 64 tokens left of a tile of 128."""
+    without_cudnn_attention()
+    length, width = 704, 64
+    q, k, v = (torch.randn(1, 1, length, width, device="cuda", dtype=torch.bfloat16) * 0.1 for _ in range(3))
+    q[..., 0], k[..., 0] = 1.0, -120 * width**0.5
+    q.requires_grad_()
+    mask = torch.ones(length, length, dtype=torch.bool, device="cuda").tril()[None, None]
+    torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).sum().backward()
+    assert q.grad is not None and torch.isfinite(q.grad).all()
 
 
 def test_with_a_loss_scaler_that_is_its_own_affair() -> None:

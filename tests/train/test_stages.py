@@ -127,6 +127,38 @@ def test_an_adapter_goes_through_all_stages(recipe: Make, data: Path, tmp_path: 
     torch.testing.assert_close(adapted(ids).logits, merged(ids).logits, rtol=1e-4, atol=1e-4)
 
 
+def test_training_goes_on_with_an_adapter(recipe: Make, data: Path, tmp_path: Path) -> None:
+    """The next run begins with its weights, writes an adapter of the same base, and knows it by its hash."""
+    first = train(
+        "test", recipe(supervised={"data": str(data), "lr": 1e-2}, lora={"r": 4}, trl={"max_steps": 0}),
+        tmp_path / "first", quiet=True,
+    ).run  # fmt: skip
+    onward = recipe(adapter=str(first), lora={"r": 4}, trl={"max_steps": 1, "learning_rate": 1e-30})
+    run = train("test", onward, tmp_path / "onward", quiet=True).run
+    assert same(weights(run), weights(first))
+    with_adapter = recipe(
+        adapter=str(first / "adapter"), lora={"r": 4}, hindsight=HINDSIGHT, budget=LAW, trl={"max_steps": 0}
+    )
+    learned = train("test", with_adapter, tmp_path / "learned", quiet=True).run
+    before, after = (load_file(each / "adapter" / "adapter_model.safetensors") for each in (first, learned))
+    assert before.keys() == after.keys()
+    assert not same(before, after)
+    told = json.loads((run / "manifest.json").read_text())["model"]
+    assert told["adapter_sha256"] == files.model_sha256(first / "adapter")
+
+
+def test_an_adapter_that_does_not_fit_is_refused(recipe: Make, data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match=r"has no adapter_config\.json; give a folder .* smol, smol-exact"):
+        train("test", recipe(adapter=str(folder), lora={"r": 4}), tmp_path / "a", quiet=True)
+    (folder / "adapter_config.json").write_text('{"r": 8}')
+    with pytest.raises(ConfigError, match=r"has rank 8 and lora\.r is 4"):
+        train("test", recipe(adapter=str(folder), lora={"r": 4}), tmp_path / "b", quiet=True)
+    with pytest.raises(ConfigError, match=r"add \[lora\]"):
+        recipe(adapter=str(folder))
+
+
 def test_wrong_rows_are_named(recipe: Make, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     made = recipe(supervised={"data": str(path)}, trl={"max_steps": 0})

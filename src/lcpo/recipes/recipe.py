@@ -278,8 +278,8 @@ class Recipe(Config):
             raise ConfigError("adapter goes on with a LoRA adapter; add [lora], with the r that it has")
         if self.hindsight is not None and self.hindsight.margin > self.hindsight.slack:
             raise ConfigError(
-                f"hindsight.margin {self.hindsight.margin} is above hindsight.slack {self.hindsight.slack}; a maximum is "
-                "told between the two: raise slack"
+                f"hindsight.margin {self.hindsight.margin} is above hindsight.slack {self.hindsight.slack}; a maximum "
+                "is told between the two: raise slack"
             )
         for stage in (self.supervised, self.hindsight):
             if self.lora is not None and stage is not None and stage.optimizer == "muon":

@@ -87,6 +87,15 @@ def lora(recipe: Recipe) -> Any:
     return LoraConfig(**({"task_type": "CAUSAL_LM", "target_modules": "all-linear"} | recipe.lora))
 
 
+def without_cudnn_attention() -> None:
+    """Leaves attention to torch's other kernels, which are as fast here.
+
+    From torch 2.11 on, cuDNN's backward pass gives NaN for some masks and lengths on an H100 or H200, while the loss is
+    finite (https://github.com/pytorch/pytorch/issues/196678).
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def plain(model: Any) -> Any:
     """The causal LM inside of a model with an adapter; other models as they are."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

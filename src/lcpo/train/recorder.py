@@ -120,7 +120,8 @@ class Stop(TrainerCallback):  # type: ignore[misc]
 class SkipNonFinite(TrainerCallback):  # type: ignore[misc]
     """Leaves out an update whose gradient is not finite; `most` in a row end the run.
 
-    With such a gradient every weight would be NaN. Half-precision kernels give one now and then, with a finite loss.
+    With such a gradient every weight would be NaN. Faulty kernels give one now and then, with a finite loss
+    (lcpo.train.policy.without_cudnn_attention).
     """
 
     def __init__(self, show: Progress, most: int = 3) -> None:

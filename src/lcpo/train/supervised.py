@@ -21,7 +21,7 @@ from lcpo.measure import files
 from lcpo.measure.progress import Progress
 from lcpo.recipes.recipe import Recipe, SupervisedSteps, SupervisedTable
 from lcpo.train.data import encode, order
-from lcpo.train.policy import plain
+from lcpo.train.policy import plain, without_cudnn_attention
 from lcpo.types import Dropped
 
 WARMUP = 20
@@ -273,6 +273,7 @@ def learn(
 
     The state is saved every so often, and where the run is asked to end; from there it goes on. Raises EngineError.
     """
+    without_cudnn_attention()
     model, state = stage.model, stage.folder / f"{name}.pt"
     optimizer, start, recent = optimizer_of(model, table), 0, deque[float](maxlen=100)
     if state.exists():

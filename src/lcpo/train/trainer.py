@@ -29,7 +29,7 @@ from lcpo.train import checkpoint, metrics
 from lcpo.train.batches import by_length, micro_batches, part_of
 from lcpo.train.data import ask, columns
 from lcpo.train.logprobs import LARGEST, SHARED, WORTH, distinct, logprobs, shareable
-from lcpo.train.policy import plain
+from lcpo.train.policy import plain, without_cudnn_attention
 from lcpo.train.reward import COLUMNS, LcpoReward
 from lcpo.types import Budget, FloatArray, Outcomes
 
@@ -81,6 +81,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         a generation again for every micro-batch. Raises ConfigError for an eval_dataset, and for budgets of a kind that
         the objective has no rule for, or that args.max_completion_length cuts off.
         """
+        without_cudnn_attention()
         self.options = options or Options()
         if rest.get("eval_dataset") is not None:
             raise ConfigError("LcpoTrainer takes no eval_dataset; leave it out, and run  lcpo eval  on what it saves")
