@@ -6,15 +6,13 @@
 
 What follows the options are overrides of the recipe. After --seconds training is asked to end, and what it has is
 evaluated. The twin that does not reason (arms/smol-twin.toml) trains beside the first stage, correctness alone
-(arms/smol-correct.toml) beside the last. Given again, the command goes on where it was. --shipped: the first two stages
-are not trained again, but taken from the package's adapters. --data: a folder of benchmark files (gsm8k.jsonl,
+(arms/smol-correct.toml) beside the last. Given again, the command goes on where it was. --shipped: LCPO alone, which
+goes on with the package's adapter (arms/smol-lcpo.toml). --data: a folder of benchmark files (gsm8k.jsonl,
 math500.json, lsat_ar.jsonl, mmlu.zip) that the model never saw. DIR gets results.tar.gz (every results.json, metrics,
 manifest and recipe; again after every evaluation) and the adapters in bf16, in pieces of 15 MB.
 """
 
 import argparse
-import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,14 +21,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lcpo.engines.models import ADAPTERS, ModelSource, built
 from lcpo.measure.files import write_folder
+from lcpo.recipes.recipe import read_recipe
 from smol import BENCHMARKS, HELD
 
 ROOT = Path(__file__).resolve().parents[1]
 ARMS = "study/arms"
 RUN = Path("runs/smol-exact")
-MANIFEST = Path("study/results/smol-exact.json")
-"""Of the run that the shipped adapters come from."""
+SHIPPED = {"supervised": "smol", "hindsight": "smol-exact"}
+"""The package's adapters, by the stage whose place they take with --shipped."""
 PIECE = 15_000_000
 STARTED = time.monotonic()
 Process = subprocess.Popen[bytes]
@@ -69,22 +69,6 @@ def prepare(pieces: Sequence[Path], rows: int) -> None:
         raise SystemExit("the base or the rows could not be made")
 
 
-def shipped() -> None:
-    """What the first two stages left, from the package, into the run folder; what is written of them is told()."""
-    for name, stage in (("smol", "supervised"), ("smol-exact", "hindsight")):
-        folder = ROOT / RUN / "stages" / stage
-        if not folder.exists():
-            shutil.copytree(ROOT / "src/lcpo/models/smol/weights" / name, folder)
-
-
-def told() -> None:
-    """Writes what the manifest of the shipped run says of its stages into the run's own."""
-    path = ROOT / RUN / "manifest.json"
-    record = json.loads(path.read_text(encoding="utf-8"))
-    record["stages"] = json.loads((ROOT / MANIFEST).read_text(encoding="utf-8"))["stages"]
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
 def training(recipe: str, run: Path, *overrides: str, log: str = "") -> Process:
     """A training that goes on where it was."""
     resume = ["--resume"] if (ROOT / run).exists() else []
@@ -107,8 +91,8 @@ def train(recipe: str, overrides: Sequence[str], seconds: float) -> None:
     twin = training(f"{ARMS}/smol-twin.toml", Path("runs/smol-twin"), log="smol-twin")
     main, control = training(recipe, RUN, *overrides), None
     while main.poll() is None and time.monotonic() < until:
-        if control is None and (ROOT / RUN / "stages" / "hindsight").exists():
-            for stage in ("hindsight", "supervised"):
+        if control is None and adapter_of("hindsight") is not None:
+            for stage in SHIPPED:
                 merged(stage)
             control = training(f"{ARMS}/smol-correct.toml", Path("runs/smol-correct"), log="smol-correct")
         time.sleep(0.5)
@@ -118,12 +102,20 @@ def train(recipe: str, overrides: Sequence[str], seconds: float) -> None:
             end(process, until - time.monotonic())
 
 
+def adapter_of(stage: str) -> Path | None:
+    """The adapter that a stage of the run left, or the package's in its place; None where the stage has not ended."""
+    recipe = ROOT / RUN / "recipe.toml"
+    if recipe.exists() and read_recipe(str(recipe))[1].adapter is not None:
+        return ADAPTERS / SHIPPED[stage]
+    left = ROOT / RUN / "stages" / stage
+    return left if left.exists() else None
+
+
 def merged(stage: str) -> None:
-    """Makes the folder runs/smol-STAGE of the base with the adapter that a stage left."""
-    folder, adapter = ROOT / "runs" / f"smol-{stage}", ROOT / RUN / "stages" / stage
-    if folder.exists() or not adapter.exists():
+    """Makes the folder runs/smol-STAGE of the base with the adapter of a stage."""
+    folder, adapter = ROOT / "runs" / f"smol-{stage}", adapter_of(stage)
+    if folder.exists() or adapter is None:
         return
-    from lcpo.engines.models import ModelSource, built
     from lcpo.models import export
 
     loaded = export.load(export.Origin(ModelSource(stage, str(built("smollm2")), "built"), str(adapter)))
@@ -223,7 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gguf", nargs="+", type=Path, default=[], help="the base's file, or its pieces in order")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--recipe", default="smol-exact")
+    parser.add_argument("--recipe", help="smol-exact, or with --shipped arms/smol-lcpo.toml")
     parser.add_argument("--seconds", type=float, default=1e6, help="of training, after which it is asked to end")
     parser.add_argument("--rows", type=int, default=48_000)
     parser.add_argument("--problems", type=int, default=300)
@@ -233,16 +225,13 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     prepare(given.gguf, given.rows)
-    if given.shipped:
-        shipped()
     if not (ROOT / RUN / "model").exists():
-        train(given.recipe, given.overrides, given.seconds)
+        recipe = given.recipe or (f"{ARMS}/smol-lcpo.toml" if given.shipped else "smol-exact")
+        train(recipe, given.overrides, given.seconds)
     say("training is over")
-    if given.shipped and (ROOT / RUN / "manifest.json").exists():
-        told()
     adapters(given.out)
     pack(given.out)
-    for stage in ("hindsight", "supervised"):
+    for stage in SHIPPED:
         merged(stage)
     evaluate(evaluations(given.problems, given.data), given.problems, given.out)
     say("done")

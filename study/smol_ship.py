@@ -5,8 +5,9 @@
     python study/smol_ship.py runs/smol-exact --hindsight      a run whose LCPO did not end: what its hindsight left
 
 smollm2 must be built here: the cards say which weights the adapters belong to. Evaluations are read from
-eval-*/results.json beside the run. --weights: where to write, by default the package's own data. Given again, it writes
-all of it anew.
+eval-*/results.json beside the run. --weights: where to write, by default the package's own data. The manifest goes to
+study/results/smol-exact.json. A run that went on with the adapter that ships replaces smol-exact alone, and what that
+file said moves to "before" in it. Given again, the command writes all of it anew.
 """
 
 import argparse
@@ -22,16 +23,19 @@ import tomli_w
 from lcpo.engines.models import ADAPTED, ADAPTERS, built
 from lcpo.errors import ConfigError
 from lcpo.measure import files
+from lcpo.measure.portable import portable
 from lcpo.models.smol import base
 from lcpo.models.smol.adapters import WEIGHTS
 from lcpo.recipes.recipe import Recipe, read_recipe
 from lcpo.train import card
+from run import RESULTS
 
 Line = Mapping[str, Any]
 CONFIG = "adapter_config.json"
 LEFT_BY = {"smol": "stages/supervised", "smol-exact": "adapter"}
 """Where in the run folder each adapter lies."""
 AFTER_HINDSIGHT = {**LEFT_BY, "smol-exact": "stages/hindsight"}
+MANIFEST = RESULTS / "smol-exact.json"
 EVALUATED = {"adapter": "smol-exact", "stages/supervised": "smol-supervised", "stages/hindsight": "smol-hindsight"}
 """What study/smol_gpu.py evaluates each of them as."""
 FRONT = f"license: apache-2.0\nbase_model: {base.HUB}\nbase_model_relation: adapter\nlibrary_name: peft\n"
@@ -47,13 +51,22 @@ HEAD = (
 )
 
 
-def ship(run: Path, weights: Path, pieces: Path | None = None, folders: Mapping[str, str] = LEFT_BY) -> None:
+def ship(
+    run: Path,
+    weights: Path,
+    pieces: Path | None = None,
+    folders: Mapping[str, str] = LEFT_BY,
+    told: Path = MANIFEST,
+) -> None:
     """Writes the adapters and cards of a run. Raises ConfigError where it has none, or trained another base.
 
-    folders: name -> where in the run its adapter lies.
+    folders: name -> where in the run its adapter lies. told: the manifest of what ships.
     """
     _, recipe = read_recipe(str(run / "recipe.toml"))
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    if recipe.adapter is not None:
+        folders = {name: left for name, left in folders.items() if name == recipe.adapter}
+        manifest["before"] = _before(json.loads(told.read_text(encoding="utf-8")), manifest["model"]["adapter_sha256"])
     if recipe.model != base.NAME:
         raise ConfigError(f"{run} trained {recipe.model}, and what ships are adapters of {base.NAME}")
     below = built(base.NAME)
@@ -63,10 +76,21 @@ def ship(run: Path, weights: Path, pieces: Path | None = None, folders: Mapping[
     left = {name: (_tensors(name, run / folder, pieces), _config(run, folder)) for name, folder in folders.items()}
     for name, (tensors, config) in left.items():
         _adapter(tensors, config, weights / name)
-    for name in ADAPTED:
-        text = _card(name, folders.get(name, folders["smol-exact"]), run, recipe, manifest, table)
+    for name in (name for name, adapter in ADAPTED.items() if adapter in folders):
+        text = _card(name, folders[ADAPTED[name]], run, recipe, manifest, table)
         files.write_text(weights / name / "README.md", text)
         print(weights / name)
+    manifest["adapter_sha256"] = files.model_sha256(weights / "smol-exact")
+    files.write_text(told, json.dumps(portable(manifest), indent=1) + "\n")
+
+
+def _before(shipped: dict[str, Any], start: str) -> list[dict[str, Any]]:
+    """The manifests of the runs before, the first one first; `shipped` itself may be that of an earlier call."""
+    runs = [*shipped.pop("before", []), shipped]
+    places = [i for i, each in enumerate(runs) if each.get("adapter_sha256") == start]
+    if not places:
+        raise ConfigError(f"the run went on with another adapter ({start}) than any that {MANIFEST} tells of")
+    return runs[: places[0] + 1]
 
 
 def _tensors(name: str, folder: Path, pieces: Path | None) -> dict[str, Any]:
@@ -108,8 +132,12 @@ def _card(
 ) -> str:
     """The run's card under the model's name, with base, hardware, evaluation, limits and licence."""
     metrics = files.read_lines(run / "metrics.jsonl") if folder == "adapter" else []
+    runs = [*manifest.get("before", []), manifest]
+    made = {key: value for each in runs for key, value in each["stages"].items()}
+    made["hindsight"] = [round_ for each in runs for round_ in each["stages"].get("hindsight", [])]
     if name == "smol":
-        manifest = {**manifest, "stages": {"supervised": manifest["stages"]["supervised"]}}
+        made, runs = {"supervised": made["supervised"]}, runs[:1]
+    manifest = {**manifest, "stages": made}
     kind = "max" if name == "smol-max" else "exact"
     told = recipe.model_copy(
         update={
@@ -119,7 +147,8 @@ def _card(
     )
     text = card.card(name, told, recipe.model, manifest, metrics).replace("---\n", f"---\n{FRONT}", 1)
     lines = list(_evaluation(run.parent, EVALUATED[folder], kind))
-    text = text.replace("## How to ask\n", f"{_sections(manifest['machine'], lines)}## How to ask\n", 1)
+    hardware = ", then on ".join(_hardware(each["machine"]) for each in runs)
+    text = text.replace("## How to ask\n", f"{_sections(hardware, lines)}## How to ask\n", 1)
     return text.replace("```toml\n", f"```toml\n{tomli_w.dumps({'base': table})}\n", 1)
 
 
@@ -160,11 +189,14 @@ def _line(task: str, kind: str, rows: Sequence[Line], correlation: float | None)
     ]
 
 
-def _sections(machine: Mapping[str, Any], lines: Sequence[Sequence[str]]) -> str:
+def _hardware(machine: Mapping[str, Any]) -> str:
+    return f"one {machine['gpu']}" if machine.get("gpu") else f"{machine['cpus']} CPU cores ({machine['cpu']})"
+
+
+def _sections(hardware: str, lines: Sequence[Sequence[str]]) -> str:
     """What the run's own card does not say."""
     table = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *lines)]
     measured = "\n".join(table) if lines else "This run was not evaluated."
-    hardware = f"one {machine['gpu']}" if machine.get("gpu") else f"{machine['cpus']} CPU cores ({machine['cpu']})"
     return f"""## Base, data, hardware
 
 A LoRA adapter of [{base.HUB}](https://huggingface.co/{base.HUB}),

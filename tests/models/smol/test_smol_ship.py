@@ -63,7 +63,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_run_becomes_three_names(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ship(run, tmp_path / "weights")
+    ship(run, tmp_path / "weights", told=tmp_path / "told.json")
     assert "warning" in capsys.readouterr().err  # the manifest names other files
     cards = {
         name: (tmp_path / "weights" / name / "README.md").read_text() for name in ("smol", "smol-exact", "smol-max")
@@ -94,8 +94,36 @@ def test_a_run_becomes_three_names(run: Path, tmp_path: Path, capsys: pytest.Cap
     assert resolve("smol-max").tables["budget"]["template"] == "l1"
 
 
+def test_a_run_that_went_on_replaces_what_it_went_on_from(run: Path, tmp_path: Path) -> None:
+    """The card tells of both runs, and so does the manifest, however often it is shipped; `smol` stays as it was."""
+    weights, told = tmp_path / "weights", tmp_path / "told.json"
+    ship(run, weights, told=told)
+    first = json.loads(told.read_text())
+    kept = (weights / "smol" / "README.md").read_bytes()
+    (run / "recipe.toml").write_text('adapter = "smol-exact"\n' + (run / "recipe.toml").read_text())
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["machine"] |= {"gpu": None}
+    manifest["stages"] = {"hindsight": [{"used": 66}]}
+    manifest["model"] |= {"adapter_sha256": first["adapter_sha256"]}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    adapt(built(base.NAME), run / "adapter", seed=3)
+    for _ in range(2):
+        ship(run, weights, told=told)
+    second = json.loads(told.read_text())
+    assert second["before"] == [first]
+    assert second["adapter_sha256"] != first["adapter_sha256"]
+    text = (weights / "smol-exact" / "README.md").read_text()
+    assert "321 supervised steps, then hindsight on 1,300 samples of its own, then 44 steps of LCPO" in text
+    assert "one a GPU of 2026, then on 16 CPU cores (a CPU)" in text
+    assert (weights / "smol" / "README.md").read_bytes() == kept
+    manifest["model"]["adapter_sha256"] = "unheard of"
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ConfigError, match="went on with another adapter"):
+        ship(run, weights, told=told)
+
+
 def test_pieces_are_put_together(run: Path, tmp_path: Path) -> None:
-    ship(run, tmp_path / "whole")
+    ship(run, tmp_path / "whole", told=tmp_path / "told.json")
     pieces = tmp_path / "pieces"
     pieces.mkdir()
     for name, left in (("smol", "stages/supervised"), ("smol-exact", "adapter")):
@@ -106,8 +134,8 @@ def test_pieces_are_put_together(run: Path, tmp_path: Path) -> None:
     shutil.rmtree(run / "stages")
     (run / "adapter" / adapters.WEIGHTS).unlink()
     with pytest.raises(ConfigError, match="no adapter of smol"):
-        ship(run, tmp_path / "weights")
-    ship(run, tmp_path / "weights", pieces)
+        ship(run, tmp_path / "weights", told=tmp_path / "told.json")
+    ship(run, tmp_path / "weights", pieces, told=tmp_path / "told.json")
     for name in ("smol", "smol-exact"):
         for file in (adapters.WEIGHTS, "adapter_config.json", "README.md"):
             assert (tmp_path / "weights" / name / file).read_bytes() == (tmp_path / "whole" / name / file).read_bytes()
@@ -116,5 +144,5 @@ def test_pieces_are_put_together(run: Path, tmp_path: Path) -> None:
 def test_a_run_from_another_base_is_refused(run: Path, tmp_path: Path) -> None:
     (run / "recipe.toml").write_text((run / "recipe.toml").read_text().replace('"smollm2"', '"smollm2-hub"'))
     with pytest.raises(ConfigError, match="trained smollm2-hub"):
-        ship(run, tmp_path / "weights")
+        ship(run, tmp_path / "weights", told=tmp_path / "told.json")
     assert not (tmp_path / "weights").exists()
