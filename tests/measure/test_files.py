@@ -29,6 +29,16 @@ def test_a_folder_has_one_writer_and_a_killed_one_holds_nothing(tmp_path: Path) 
     assert list(folder.iterdir()) == []
 
 
+def test_who_waits_for_a_folder_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hold = HOLD.replace("sleep(60)", "sleep(1)")
+    with subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with files.locked(tmp_path, wait=True):
+            assert holder.wait(timeout=30) == 0
+    assert f"another process is writing into {tmp_path}: waiting for it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "error",
     [

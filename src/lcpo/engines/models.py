@@ -62,7 +62,7 @@ def unready(name: str) -> str | None:
     if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
         return "has no adapter in this version of lcpo; train it:  lcpo train smol-exact"
     folder = built(name)
-    if not (folder / "config.json").is_file():
+    if not os.path.isfile(folder / "config.json"):  # False too where the folder cannot be read
         return f"is not on this machine yet; run  lcpo models build {name}"
     if adapter is not None and made_from(folder) != files.model_sha256(adapter):
         return f"was made from another adapter than this version of lcpo has; run  lcpo models build {name}"

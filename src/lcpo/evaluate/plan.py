@@ -316,8 +316,9 @@ def run_names(sources: Sequence[ModelSource], given: Sequence[str]) -> list[str]
     """A name for each model that no other has: its own, or what was given where two would be alike."""
     names = [source.name for source in sources]
     unique = [name if names.count(name) == 1 else text for name, text in zip(names, given, strict=True)]
-    if len(set(unique)) < len(unique):
-        raise ConfigError("the same model is given twice; leave one out")
+    again = next((name for name in unique if unique.count(name) > 1), None)
+    if again is not None:
+        raise ConfigError(f"the model {again} is given twice; leave one out")
     return unique
 
 

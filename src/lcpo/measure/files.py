@@ -97,7 +97,7 @@ def _write_errors() -> tuple[type[Exception], ...]:
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Holds a folder for this process, until it ends in whatever way.
 
-    Where another one holds it: waits for that to end, or raises ConfigError.
+    Where another one holds it: says so on stderr and waits for that to end, or raises ConfigError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
@@ -105,11 +105,14 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         while True:
             file = opened.enter_context(path.open("a"))
             try:
-                fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise ConfigError(
-                    f"another process is writing into {folder}; let it end, or choose another folder with --out"
-                ) from None
+                if not wait:
+                    raise ConfigError(
+                        f"another process is writing into {folder}; let it end, or choose another folder with --out"
+                    ) from None
+                print(f"another process is writing into {folder}: waiting for it", file=sys.stderr, flush=True)
+                fcntl.lockf(file, fcntl.LOCK_EX)
             if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 break  # else the holder before us removed the file that we had opened
         try:
