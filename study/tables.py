@@ -176,7 +176,7 @@ def methods() -> str:
 
 
 def smol() -> str:
-    """The shipped models of SmolLM2-135M on both tasks; smol-max is told a maximum, the others an exact budget."""
+    """Models of SmolLM2-135M on both tasks; smol-max is told a maximum, the others an exact budget."""
     heads = ("model", "task", "rank corr.", "MARE", "never drawn", "over budget", "used at 16, 160", "right at 24, 160")
 
     def cells(rows: Sequence[dict[str, Any]]) -> Iterable[str]:
@@ -189,6 +189,19 @@ def smol() -> str:
         yield ", ".join(span([at[budget]["accuracy"]]) for budget in (24, 160))
 
     return grid(heads, (list(cells(rows)) for rows in of_smol("pairs", "chains")))
+
+
+def smol_methods() -> str:
+    """smol-exact against what can be done with `smol` at equal tokens, by tokens: paired differences in accuracy."""
+    places, lines = (32, 84, 160), dict[tuple[str, str], dict[int, str]]()
+    for line in read(RESULTS / "smol-methods.csv"):
+        at = round(line["at_tokens"])
+        if at in places:
+            cell = f"{line['difference']:+.2f} ({line['low']:+.2f} to {line['high']:+.2f})"
+            lines.setdefault((line["task"], line["other_method"]), {})[at] = cell
+    return grid(("task", "against", *(f"at {at} tokens" for at in places)), (
+        (f"`{task}`", f"`{method}`", *(cells.get(at, "-") for at in places)) for (task, method), cells in lines.items()
+    ))  # fmt: skip
 
 
 def smol_unseen() -> str:
@@ -211,14 +224,15 @@ def of_smol(*tasks: str) -> list[list[dict[str, Any]]]:
     """The prompted rows of each evaluation and model of smol, budgets ascending; of these tasks, where any is named."""
     curves: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in read(RESULTS / "smol.csv"):
-        if row["method"] == "prompted" and (not tasks or row["task"] in tasks):
+        whole = row["method"] == "prompted" and row["evaluation"] != f"{row['task']}-inert"
+        if whole and (not tasks or row["task"] in tasks):
             curves.setdefault((row["evaluation"], row["run"]), []).append(row)
     return [sorted(rows, key=lambda row: row["budget"]) for rows in curves.values()]
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "short": short, "arms": arms, "curve": curve, "checks": checks, "dial": dial, "methods": methods,
-    "smol": smol, "smol-unseen": smol_unseen,
+    "smol": smol, "smol-methods": smol_methods, "smol-unseen": smol_unseen,
 }  # fmt: skip
 
 

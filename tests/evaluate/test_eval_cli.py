@@ -132,7 +132,7 @@ def test_what_models_may_be(tmp_path: Path) -> None:
         resolve(str(tmp_path))
     same = [resolve("http://a/v1#m"), resolve("http://b/v1#m")]
     assert run_names(same, ("http://a/v1#m", "http://b/v1#m")) == ["http://a/v1#m", "http://b/v1#m"]
-    with pytest.raises(ConfigError, match="the model .* is given twice"):
+    with pytest.raises(ConfigError, match=r"the model .* is given twice"):
         run_names([same[0], same[0]], ("http://a/v1#m", "http://a/v1#m"))
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from lcpo.errors import ConfigError
 from lcpo.recipes.recipe import Recipe
+from lcpo.train.run import train
 from lcpo.train.settings import _batches, settings, steps_of
 
 Make = Callable[..., Recipe]
@@ -16,6 +18,19 @@ Make = Callable[..., Recipe]
 def test_cpu_settings_are_automatic(recipe: Make, tmp_path: Path) -> None:
     args = settings(recipe(), tmp_path)
     assert (args.use_cpu, args.bf16, args.gradient_checkpointing) == (True, False, False)
+    assert settings(recipe(trl={"bf16": True}), tmp_path).bf16
+
+
+def test_training_in_bf16_on_a_cpu_is_nearly_the_same(recipe: Make, tmp_path: Path) -> None:
+    told = []
+    for bf16 in (False, True):
+        AcceleratorState._reset_state()  # a process remembers the precision of its first training
+        line = train("test", recipe(trl={"bf16": bf16, "max_steps": 2}), tmp_path / str(bf16), quiet=True).lines[0]
+        told.append([line["loss"], line["grad_norm"]])
+    AcceleratorState._reset_state()
+    exact, rounded = told
+    assert exact == pytest.approx(rounded, rel=0.1, abs=0.02)
+    assert exact != rounded
 
 
 @pytest.mark.parametrize("micro", [None, 1, 2, 4, 8, 16])
@@ -54,7 +69,7 @@ def test_epochs_become_steps(recipe: Make) -> None:
     ("changes", "says"),
     [
         ({"trl": {"max_completion_length": 8}}, "below the largest budget 12"),
-        ({"trl": {"bf16": True}}, "fp32"),
+        ({"trl": {"fp16": True}}, "needs a GPU; on a CPU training is fp32, or faster with trl.bf16 = true"),
         ({"trl": {"mask_truncated_completions": True}}, "mask_truncated_completions"),
         ({"trl": {"use_vllm": True}}, "needs a GPU"),
         ({"trl": {"use_vllm": True, "vllm_mode": "server", "use_cpu": False}}, "would lose the other budgets"),

@@ -81,14 +81,15 @@ def _check_type(key: str, value: Any) -> None:
 
 
 def _machine(recipe: Recipe) -> dict[str, Any]:
-    """Settings that follow from the machine: fp32 and no recomputation on a CPU, bf16 on a GPU that has it."""
+    """Settings that follow from the machine: bf16 on a GPU that has it; on a CPU fp32 unless told, no recomputation."""
     cpu = bool(recipe.trl.get("use_cpu", not torch.cuda.is_available()))
     if cpu:
-        if recipe.trl.get("bf16") or recipe.trl.get("fp16"):
-            raise ConfigError("trl.bf16 and trl.fp16 need a GPU; on a CPU training is fp32: leave both out")
+        if recipe.trl.get("fp16"):
+            raise ConfigError("trl.fp16 needs a GPU; on a CPU training is fp32, or faster with trl.bf16 = true")
         if recipe.trl.get("use_vllm"):
             raise ConfigError("trl.use_vllm needs a GPU; leave it out on a CPU")
-        return {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "dataloader_pin_memory": False}
+        bf16 = bool(recipe.trl.get("bf16"))
+        return {"use_cpu": True, "bf16": bf16, "gradient_checkpointing": False, "dataloader_pin_memory": False}
     return {"bf16": torch.cuda.is_bf16_supported(), "vllm_mode": "colocate"}
 
 

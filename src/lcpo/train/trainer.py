@@ -293,13 +293,15 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         batch = {name: ids[:, :cut] if name.startswith("prompt") else ids[:, cut:] for name, ids in batch.items()}
         size = kwargs.get("batch_size") or len(input_ids)
         if size >= len(input_ids):
-            logps, entropies = logprobs(plain(model), batch, self.temperature, shares, self._entropy_bonus_enabled)
+            with self.accelerator.autocast():
+                logps, entropies = logprobs(plain(model), batch, self.temperature, shares, self._entropy_bonus_enabled)
             return logps, entropies if kwargs.get("compute_entropy") else None, None
         logps = torch.zeros(batch["completion_ids"].shape, device=input_ids.device)
         # TRL asks for parts where no gradient is wanted: old and reference log-probabilities
         for chosen in torch.split(torch.argsort(by_length(batch), stable=True), size):
             part = part_of(batch, chosen)
-            some, _ = logprobs(plain(model), part, self.temperature, distinct(part["prompt_ids"]))
+            with self.accelerator.autocast():
+                some, _ = logprobs(plain(model), part, self.temperature, distinct(part["prompt_ids"]))
             logps[chosen, : some.shape[1]] = some
         return logps, None, None
 
