@@ -41,6 +41,7 @@ def load(base: str, recipe: Recipe, cpu: bool, stage: Path | None = None) -> tup
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, stage, is_trainable=True)
+        model.peft_config["default"].base_model_name_or_path = base  # peft looks there when it saves, or asks the hub
     return model, tokenizer
 
 
