@@ -8,7 +8,7 @@ import pytest
 
 from lcpo.errors import ConfigError, EngineError
 from lcpo.recipes.recipe import HindsightTable, parse_recipe
-from lcpo.types import Budget, Problem
+from lcpo.types import NO_BUDGET, Budget, Problem
 
 hindsight = pytest.importorskip("lcpo.train.hindsight", reason="training needs the extra 'train'")
 from lcpo.train.data import ask, encode, user_message  # noqa: E402
@@ -74,6 +74,18 @@ def test_jitter_tells_neighbours_and_never_a_kept_out_budget(warm: dict[str, Any
     for length, near in ((12, {11, 13}), (13, {13, 14}), (20, {19, 20, 22})):
         assert {hindsight.relabel(length, table, recipe, rng).tokens for _ in range(200)} == near
     assert hindsight.kept(3, "exact", table, recipe) == []  # no neighbour within a tenth
+
+
+def test_a_share_of_rows_is_told_no_budget(warm: dict[str, Any]) -> None:
+    """They are the samples that were drawn without one, of any length; with no share, every row has a budget."""
+    recipe, unasked = parse_recipe(warm, "test"), [own(59), own(3)]
+    binned = hindsight.bins([own(n) for n in (5, 11)], HindsightTable(), recipe)
+    for share in (0.0, 0.25):
+        table = HindsightTable(unasked=share, batch=400)
+        told = hindsight.relabelled(binned, 2, table, recipe, 0, unasked)
+        assert {sample.length for sample, budget in told if budget == NO_BUDGET} == ({3, 59} if share else set())
+        assert sum(budget == NO_BUDGET for _, budget in told) == pytest.approx(800 * share, abs=50)
+    assert hindsight.relabelled(binned, 2, table, recipe, 0)[0][1] != NO_BUDGET
 
 
 def test_no_usable_length_is_said(warm: dict[str, Any]) -> None:

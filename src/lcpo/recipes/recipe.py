@@ -171,6 +171,8 @@ class HindsightTable(SupervisedSteps):
     """Times that samples are drawn and learned from; from the second on they are drawn with budgets asked."""
     asked: bool = False
     """Whether the first round asks for budgets too: for a model that has a dial already, in other words."""
+    unasked: float = Field(default=0.0, ge=0, lt=1)
+    """Share of rows that were drawn without a budget and are told none, or the model forgets how to do without."""
     slack: float = Field(default=0.2, ge=0)
     """A sample of kind max is told a budget up to so much above its length: any such budget it has kept."""
     margin: float = Field(default=0.0, ge=0)

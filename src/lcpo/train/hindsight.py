@@ -36,12 +36,16 @@ PART_TINY, PART = 512, 64
 
 @dataclass(frozen=True)
 class SelfSample:
-    """One sample of the model itself: its problem, its ids with EOS, its length as the budget counts it."""
+    """One sample of the model itself: its problem, its ids with EOS, its length as the budget counts it.
+
+    asked: the kind of budget that its prompt named.
+    """
 
     problem: Problem
     ids: list[int]
     length: int
     correct: bool
+    asked: Kind = "none"
 
 
 def phases(table: HindsightTable) -> list[str]:
@@ -63,7 +67,8 @@ def hindsight(stage: Stage, table: HindsightTable, problems: Sequence[Problem], 
         told.append(coverage(binned, counts, table))
         for line in coverage_text(told[-1]):
             stage.show.note(line)
-        pairs = relabelled(binned, steps, table, stage.recipe, round_)
+        unasked = [own for own in samples if own.asked == "none"]
+        pairs = relabelled(binned, steps, table, stage.recipe, round_, unasked)
         prompts = _prompts(stage, pairs)
 
         def rows(at: int, pairs: Any = pairs, prompts: Any = prompts) -> list[Row]:
@@ -104,7 +109,9 @@ def draw(
         found = [[(i, grade.correct) for i, grade, kept in zip(ended, grades, clean, strict=True) if kept]]
     broadcast_object_list(found)
     ruler, scope = marks(tokenizer, eos), recipe.budget.scope
-    samples = [SelfSample(chosen[i], made[i], length(made[i], ruler, scope), right) for i, right in found[0]]
+    samples = [
+        SelfSample(chosen[i], made[i], length(made[i], ruler, scope), right, asked[i].kind) for i, right in found[0]
+    ]
     counts = {"samples": len(made), "cap": cap, "cut": len(made) - len(ended), "filtered": len(ended) - len(samples)}
     return samples, counts
 
@@ -227,13 +234,24 @@ def relabel(length_: int, table: HindsightTable, recipe: Recipe, rng: np.random.
 
 
 def relabelled(
-    binned: Sequence[Bin], steps: int, table: HindsightTable, recipe: Recipe, round_: int
+    binned: Sequence[Bin],
+    steps: int,
+    table: HindsightTable,
+    recipe: Recipe,
+    round_: int,
+    unasked: Sequence[SelfSample] = (),
 ) -> list[tuple[SelfSample, Budget]]:
-    """What is learned from in `steps` steps, in order: samples, drawn evenly over bins, with the budgets told."""
+    """What is learned from in `steps` steps, in order: samples, drawn evenly over bins, with the budgets told.
+
+    unasked: those drawn without a budget, of any length; a share of the rows are these, as often as they come.
+    """
     rng = np.random.default_rng([recipe.seed, 12, round_])
     filled = [each for each in binned if each.every]
     result = []
     for _ in range(steps * table.batch):
+        if table.unasked and unasked and rng.random() < table.unasked:
+            result.append((unasked[int(rng.integers(len(unasked)))], NO_BUDGET))
+            continue
         each = filled[int(rng.integers(len(filled)))]
         pool = each.right if each.right and rng.random() < table.prefer_correct else each.every
         own = pool[int(rng.integers(len(pool)))]
