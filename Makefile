@@ -1,5 +1,5 @@
 # make demo   set up, then five minutes: a model that ignores budgets, a short training, and after (the first command of README)
-# make test   set up, then run every check and test                 (the second)
+# make test   set up, then run every check, and every test, two at a time   (the second)
 # make test-cluster   the part of it that runs verl's real trainer on Ray, on this CPU: four minutes
 # make test-vllm   a real vLLM for CPUs in .venv-vllm (3.5 GB) serves what lcpo exports; not part of `make test`
 # make test-clients   LangChain, llm, lm-eval, LiteLLM against a real server, in .venv-clients; not part of `make test`
@@ -17,7 +17,7 @@ demo: .venv/ready
 	$(BIN)/lcpo demo $(ARGS)
 
 test: .venv/tested check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-cluster: .venv/tested
 	$(BIN)/python -m pytest -m ray tests/cluster $(ARGS)

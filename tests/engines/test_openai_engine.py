@@ -207,7 +207,7 @@ def test_where_nothing_listens_nobody_waits() -> None:
             OpenAIEngine(url, "talker").generate([ASKED])
         with pytest.raises(EngineError, match="nothing answers there"):
             OpenAIEngine.connect(url)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20  # seconds; with patience it would be 300
 
 
 def test_the_other_name_of_the_limit_is_learned() -> None:

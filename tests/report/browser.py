@@ -83,14 +83,14 @@ def browser(width: int = 1200, height: int = 900) -> Iterator[Browser]:
             client.delete(f"/session/{opened.session}")
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 def _wait(client: httpx.Client) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         try:
             if client.get("/status").json()["value"]["ready"]:
                 return
         except httpx.TransportError:
             time.sleep(0.05)
-    raise RuntimeError("chromedriver did not start within 10 s")
+    raise RuntimeError("chromedriver did not start within a minute")

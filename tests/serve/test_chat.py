@@ -16,8 +16,7 @@ def thinker(request: Request) -> str:
 
 
 def test_a_budget_is_asked_kept_and_reported() -> None:
-    with serving_tiny() as url:
-        client = openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
+    with serving_tiny() as url, openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0) as client:
         raw = client.chat.completions.with_raw_response.create(
             model=EXACT.name, messages=QUESTION, extra_body={"thinking_token_budget": 20}, seed=1
         )
@@ -34,8 +33,7 @@ def test_a_budget_is_asked_kept_and_reported() -> None:
 
 
 def test_a_stream_says_what_the_document_says() -> None:
-    with serving_tiny() as url:
-        client = openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
+    with serving_tiny() as url, openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0) as client:
         given = {"model": EXACT.name, "messages": QUESTION, "extra_body": {"thinking_budget": 9}, "seed": 3}
         whole = client.chat.completions.create(**given)
         chunks = list(client.chat.completions.create(**given, stream=True, stream_options={"include_usage": True}))

@@ -19,7 +19,7 @@ def visit(page: Browser, url: str) -> None:
 
 
 def wait(page: Browser, script: str) -> Any:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         if value := page.run(script):
             return value

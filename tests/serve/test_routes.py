@@ -15,8 +15,7 @@ def thinker(request: Request) -> str:
 
 
 def test_responses_with_openais_client() -> None:
-    with serving_script(thinker) as url:
-        client = openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
+    with serving_script(thinker) as url, openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0) as client:
         given = {"model": "talker", "input": "?", "extra_body": {"thinking_token_budget": 7}}
         whole = client.responses.create(**given)
         events = list(client.responses.create(**given, stream=True))
@@ -56,8 +55,7 @@ def test_responses_take_instructions_and_items() -> None:
 
 
 def test_messages_with_anthropics_client() -> None:
-    with serving_script(thinker) as url:
-        client = anthropic.Anthropic(base_url=url, api_key="none", max_retries=0)
+    with serving_script(thinker) as url, anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
         given = {"model": "talker", "max_tokens": 100, "messages": [{"role": "user", "content": "?"}]}
         budget = {"thinking": {"type": "enabled", "budget_tokens": 7}}
         whole = client.messages.create(**given, **budget)
@@ -89,8 +87,7 @@ def test_a_thought_that_is_hidden_is_counted() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_completions_give_the_text_as_it_was_written(stream: bool) -> None:
-    with serving_script(thinker) as url:
-        client = openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
+    with serving_script(thinker) as url, openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0) as client:
 
         def text(prompt: str, **more: object) -> str:
             made = client.completions.create(model="talker", prompt=prompt, stream=stream, **more)

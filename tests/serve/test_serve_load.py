@@ -3,7 +3,6 @@
 import asyncio
 import json
 import resource
-import time
 from typing import Any
 
 import aiohttp
@@ -61,10 +60,13 @@ def test_two_hundred_streams_and_every_token_is_accounted_for() -> None:
     assert grown < 50 * 1024  # KiB
 
 
-def test_half_of_them_hang_up_and_their_rows_are_free_within_a_second() -> None:
+def test_half_of_them_hang_up_and_their_rows_are_free_long_before_the_others_end() -> None:
     batch = tiny().engine.batch  # type: ignore[attr-defined]
 
-    async def half(url: str) -> float:
+    def longest() -> int:
+        return max(len(row.generated) for row in list(batch.rows))
+
+    async def half(url: str) -> int:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
             staying = [asyncio.ensure_future(stream(session, url, seed, min_tokens=150)) for seed in range(20)]
@@ -74,14 +76,14 @@ def test_half_of_them_hang_up_and_their_rows_are_free_within_a_second() -> None:
                 most = max(most, len(batch.rows))
                 await asyncio.sleep(0.005)
             assert most > 20
-            began = time.monotonic()
+            before = longest()
             while len(batch.rows) > 20 or batch.waiting:
                 await asyncio.sleep(0.005)
-            seconds = time.monotonic() - began
+            tokens = longest() - before
             assert all(report is not None for report in await asyncio.gather(*staying))
-            return seconds
+            return tokens
 
     with serving_tiny() as url:
-        assert asyncio.run(half(url)) < 3  # under a second on an idle machine; a loaded one needs more
+        assert asyncio.run(half(url)) < 50  # of the 150 that each draws at least; seconds would be the machine's load
         assert metric(url, "lcpo_running") == 0
     assert not batch.busy
