@@ -37,9 +37,10 @@ def evaluations(task: str) -> dict[str, tuple[str, ...]]:
     on = ("--task", task, *EXACT)
     few = ("--problems", "100") if task == "pairs" else ("--problems", "24", "--samples", "1")  # long answers
     return {
-        task: ("smol-exact", *on, *CPU),
+        task: ("smol-exact", *on, *CPU, "--methods", "prompted,unlimited"),
+        f"{task}-unlimited": ("smol", *on, *CPU, "--methods", "unlimited"),
         f"{task}-max": ("smol-max", "--task", task, *MAX, *CPU),
-        f"{task}-asked": (ASKED, *on, *HALF),
+        f"{task}-asked": (ASKED, *on, *HALF, "--methods", "prompted,unlimited"),
         f"{task}-hindsight": (HINDSIGHT, *on),
         f"{task}-before": (*BEFORE, *on, *few),
         f"{task}-inert": ("smol-exact", *on, *CPU, *INERT),
