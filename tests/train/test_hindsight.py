@@ -8,11 +8,10 @@ import pytest
 
 from lcpo.errors import ConfigError, EngineError
 from lcpo.recipes.recipe import HindsightTable, parse_recipe
-from lcpo.types import Budget, Problem
+from lcpo.types import NO_BUDGET, Budget, Problem
 
 hindsight = pytest.importorskip("lcpo.train.hindsight", reason="training needs the extra 'train'")
 from lcpo.train.data import ask, encode, user_message  # noqa: E402
-from lcpo.train.supervised import Row  # noqa: E402
 
 PROBLEM = Problem("p", "Add b48 c17.", ("65",), instruction="")
 
@@ -78,13 +77,13 @@ def test_jitter_tells_neighbours_and_never_a_kept_out_budget(warm: dict[str, Any
 
 
 def test_a_share_of_rows_names_no_budget(warm: dict[str, Any]) -> None:
-    recipe, unasked = parse_recipe(warm, "test"), [Row([1], [2] * length, [True] * length) for length in (59, 3)]
+    """They are the samples that were drawn without one, of any length; with no share, every row has a budget."""
+    recipe, unasked = parse_recipe(warm, "test"), [own(59), own(3)]
     binned = hindsight.bins([own(n) for n in (5, 11)], HindsightTable(), recipe)
     for share in (0.0, 0.25):
-        drawn = hindsight.relabelled(binned, 2, HindsightTable(unasked=share, batch=400), recipe, 0, unasked)
-        without = [len(each.response) for each in drawn if isinstance(each, Row)]
-        assert set(without) == ({3, 59} if share else set())
-        assert len(without) == pytest.approx(800 * share, abs=50)
+        told = hindsight.relabelled(binned, 2, HindsightTable(unasked=share, batch=400), recipe, 0, unasked)
+        assert {sample.length for sample, budget in told if budget == NO_BUDGET} == ({3, 59} if share else set())
+        assert sum(budget == NO_BUDGET for _, budget in told) == pytest.approx(800 * share, abs=50)
 
 
 def test_no_usable_length_is_said(warm: dict[str, Any]) -> None:

@@ -172,9 +172,7 @@ class HindsightTable(SupervisedSteps):
     asked: bool = False
     """Whether the first round asks for budgets too: for a model that has a dial already, in other words."""
     unasked: float = Field(default=0.0, ge=0, lt=1)
-    """Share of rows that name no budget, or the model forgets how to do without: samples that were drawn so."""
-    unasked_data: Strings = ()
-    """JSONL files as in [supervised] that such rows come from instead: for a model that has forgotten already."""
+    """Share of rows that name no budget, samples that were drawn so: or the model forgets how to do without."""
     slack: float = Field(default=0.2, ge=0)
     """A sample of kind max is told a budget up to so much above its length: any such budget it has kept."""
     margin: float = Field(default=0.0, ge=0)

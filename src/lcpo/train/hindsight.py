@@ -26,7 +26,7 @@ from lcpo.thinking import eos_ids
 from lcpo.train import policy
 from lcpo.train.data import ask, encode, user_message
 from lcpo.train.reward import filler_share, marks, opens_thought
-from lcpo.train.supervised import Row, Stage, learn, read_rows
+from lcpo.train.supervised import Row, Stage, learn
 from lcpo.types import NO_BUDGET, Budget, Kind, Problem
 from lcpo.verifiers import grade_many
 
@@ -67,11 +67,13 @@ def hindsight(stage: Stage, table: HindsightTable, problems: Sequence[Problem], 
         told.append(coverage(binned, counts, table))
         for line in coverage_text(told[-1]):
             stage.show.note(line)
-        drawn = relabelled(binned, steps, table, stage.recipe, round_, _unasked(stage, table, samples))
-        made = _rows(stage, drawn)
+        unasked = [own for own in samples if own.asked == "none"]
+        pairs = relabelled(binned, steps, table, stage.recipe, round_, unasked)
+        prompts = _prompts(stage, pairs)
 
-        def rows(at: int, made: Sequence[Row] = made) -> Sequence[Row]:
-            return made[at * table.batch : (at + 1) * table.batch]
+        def rows(at: int, pairs: Any = pairs, prompts: Any = prompts) -> list[Row]:
+            chosen = pairs[at * table.batch : (at + 1) * table.batch]
+            return [Row(prompts[own.problem, budget], own.ids, [True] * len(own.ids)) for own, budget in chosen]
 
         told[-1]["loss"] = learn(stage, table, steps, rows, f"hindsight-{round_ + 1}", names[2 * round_ + 1])
     return told
@@ -232,18 +234,23 @@ def relabel(length_: int, table: HindsightTable, recipe: Recipe, rng: np.random.
 
 
 def relabelled(
-    binned: Sequence[Bin], steps: int, table: HindsightTable, recipe: Recipe, round_: int, unasked: Sequence[Row] = ()
-) -> list[Row | tuple[SelfSample, Budget]]:
+    binned: Sequence[Bin],
+    steps: int,
+    table: HindsightTable,
+    recipe: Recipe,
+    round_: int,
+    unasked: Sequence[SelfSample] = (),
+) -> list[tuple[SelfSample, Budget]]:
     """What is learned from in `steps` steps, in order: samples, drawn evenly over bins, with the budgets told.
 
-    unasked: rows that name no budget, of any length; a share of all is drawn from these as they come.
+    unasked: those drawn without a budget, of any length; a share of the rows are these, as often as they come.
     """
     rng = np.random.default_rng([recipe.seed, 12, round_])
     filled = [each for each in binned if each.every]
-    result: list[Row | tuple[SelfSample, Budget]] = []
+    result = []
     for _ in range(steps * table.batch):
         if table.unasked and unasked and rng.random() < table.unasked:
-            result.append(unasked[int(rng.integers(len(unasked)))])
+            result.append((unasked[int(rng.integers(len(unasked)))], NO_BUDGET))
             continue
         each = filled[int(rng.integers(len(filled)))]
         pool = each.right if each.right and rng.random() < table.prefer_correct else each.every
@@ -252,29 +259,12 @@ def relabelled(
     return result
 
 
-def _unasked(stage: Stage, table: HindsightTable, samples: Sequence[SelfSample]) -> list[Row]:
-    """The rows that name no budget: those given, or the samples that were drawn without one."""
-    if not table.unasked:
-        return []
-    if table.unasked_data:
-        return read_rows(table.unasked_data, stage)[0]
-    own = [(each, NO_BUDGET) for each in samples if each.asked == "none"]
-    return _rows(stage, own) if own else []
-
-
-def _rows(stage: Stage, drawn: Sequence[Row | tuple[SelfSample, Budget]]) -> list[Row]:
-    """Rows of prompt and response, each prompt rendered and tokenised once."""
+def _prompts(stage: Stage, pairs: Sequence[tuple[SelfSample, Budget]]) -> dict[tuple[Problem, Budget], list[int]]:
+    """The ids of every prompt that will be learned from, each rendered and tokenised once."""
     template = stage.recipe.budget.template
-    pairs = [each for each in drawn if not isinstance(each, Row)]
     wanted = list(dict.fromkeys((own.problem, budget) for own, budget in pairs))
     asked = [ask(user_message(problem, template), budget, template) for problem, budget in wanted]
-    prompts = dict(zip(wanted, encode(stage.tokenizer, asked), strict=True))
-    return [
-        each
-        if isinstance(each, Row)
-        else Row(prompts[each[0].problem, each[1]], each[0].ids, [True] * len(each[0].ids))
-        for each in drawn
-    ]
+    return dict(zip(wanted, encode(stage.tokenizer, asked), strict=True))
 
 
 def coverage(binned: Sequence[Bin], counts: Mapping[str, int], table: HindsightTable) -> dict[str, Any]:
