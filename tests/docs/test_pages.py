@@ -57,6 +57,7 @@ PARSED = {
     "lcpo train l1-exact --engine verl": "8 GPUs; tests/cluster trains a small model under verl",
     "lcpo train lcpo-exact": "a GPU; tests/train reads every recipe",
     "lcpo train smol-exact": "a GPU, or hours; tests/train trains the real model for a few steps",
+    "lcpo train study/arms/smol": "hours",
     "torchrun": "minutes; tests/train/test_two_processes.py starts it",
 }
 """What is not run, by its beginning, and why."""
