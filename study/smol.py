@@ -22,11 +22,12 @@ from run import COMPARED, RESULTS, RUNS, evaluate, write
 HELD = ("--budgets", "16,24,32,45,60,84,116,160", "--cap", "384", "--seed", "1", "--batch", "512")
 """What all evaluations of smol share, those of smol_gpu.py too."""
 PROTOCOL = (*HELD, "--problems", "300", "--samples", "2")
-CPU, HALF, FEW = (("--problems", str(count), "--samples", "1") for count in (100, 50, 25))
+HUNDRED, HALF, FEW = (("--problems", str(count), "--samples", "1") for count in (100, 50, 25))
+"""On a CPU."""
 EXACT, MAX = ("--kind", "exact"), ("--kind", "max")
 BEFORE = ("smollm2", "smol")
-HINDSIGHT, ASKED, TWIN = FOLDERS = ("runs/smol-hindsight", "runs/smol-asked", "runs/smol-twin")
-NAMED = dict(zip(FOLDERS, ("hindsight", "hindsight, asked", "twin"), strict=True))
+LCPO, TWIN = FOLDERS = ("runs/smol-cpu", "runs/smol-twin")
+NAMED = dict(zip(FOLDERS, ("LCPO on a CPU", "twin"), strict=True))
 """What models that do not ship are called in the results."""
 METHODS = ("--methods", "s1_fair,truncate,majority,direct")
 INERT = ("--inert", "100", "--budgets", "32,84,160")
@@ -37,13 +38,15 @@ def evaluations(task: str) -> dict[str, tuple[str, ...]]:
     on = ("--task", task, *EXACT)
     few = ("--problems", "100") if task == "pairs" else ("--problems", "24", "--samples", "1")  # long answers
     return {
-        task: ("smol-exact", *on, *CPU, "--methods", "prompted,unlimited"),
-        f"{task}-unlimited": ("smol", *on, *CPU, "--methods", "unlimited"),
-        f"{task}-max": ("smol-max", "--task", task, *MAX, *CPU),
-        f"{task}-asked": (ASKED, *on, *HALF, "--methods", "prompted,unlimited"),
-        f"{task}-hindsight": (HINDSIGHT, *on),
+        task: ("smol-exact", *on),
+        f"{task}-max": ("smol-max", "--task", task, *MAX, *HALF),
+        f"{task}-max-exact": ("smol-max", *on, *HALF, "--methods", "prompted,unlimited"),
+        f"{task}-hindsight-max": ("smol-exact", "--task", task, *MAX),
+        f"{task}-lcpo": (LCPO, *on, *HALF, "--methods", "prompted,unlimited"),
+        f"{task}-lcpo-max": (LCPO, "--task", task, *MAX, *HALF),
         f"{task}-before": (*BEFORE, *on, *few),
-        f"{task}-inert": ("smol-exact", *on, *CPU, *INERT),
+        f"{task}-unlimited": ("smol-exact", "smol", *on, *HALF, "--methods", "unlimited"),
+        f"{task}-inert": ("smol-exact", *on, *HUNDRED, *INERT),
         f"{task}-methods": ("smol", *on, *METHODS, *HALF),
         f"{task}-twin": (TWIN, *on, "--methods", "direct"),
     }

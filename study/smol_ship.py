@@ -1,13 +1,13 @@
-"""What a run of smol-exact leaves becomes what ships: two adapters in bf16, and a card for each of three names.
+"""What a run of smol-exact leaves becomes what ships: adapters in bf16, each with a card.
 
-    python study/smol_ship.py runs/smol-exact
+    python study/smol_ship.py runs/smol-exact                                     smol, smol-exact and smol-max
     python study/smol_ship.py runs/smol-exact --pieces DIR     adapters in the pieces that study/smol_gpu.py wrote
     python study/smol_ship.py runs/smol-exact --hindsight      a run whose LCPO did not end: what its hindsight left
+    python study/smol_ship.py runs/smol-cpu --hindsight --as smol-max        one adapter of a run that went on with one
 
 smollm2 must be built here: the cards say which weights the adapters belong to. Evaluations are read from
 eval-*/results.json beside the run. --weights: where to write, by default the package's own data. The manifest goes to
-study/results/smol-exact.json. A run that went on with the adapter that ships replaces smol-exact alone, and what that
-file said moves to "before" in it. Given again, the command writes all of it anew.
+study/results/NAME.json; in that of a run that went on with an adapter, "before" has the manifests of the runs before.
 """
 
 import argparse
@@ -32,19 +32,18 @@ from run import RESULTS
 
 Line = Mapping[str, Any]
 CONFIG = "adapter_config.json"
-LEFT_BY = {"smol": "stages/supervised", "smol-exact": "adapter"}
+LEFT_BY = {"smol": "stages/supervised", "smol-exact": "adapter", "smol-max": "adapter"}
 """Where in the run folder each adapter lies."""
-AFTER_HINDSIGHT = {**LEFT_BY, "smol-exact": "stages/hindsight"}
-MANIFEST = RESULTS / "smol-exact.json"
+AFTER_HINDSIGHT = {"smol": "stages/supervised", "smol-exact": "stages/hindsight", "smol-max": "stages/hindsight"}
 EVALUATED = {"adapter": "smol-exact", "stages/supervised": "smol-supervised", "stages/hindsight": "smol-hindsight"}
 """What study/smol_gpu.py evaluates each of them as."""
 FRONT = f"license: apache-2.0\nbase_model: {base.HUB}\nbase_model_relation: adapter\nlibrary_name: peft\n"
 ABOUT = {
     "smol": "SmolLM2-135M after the supervised stage: it thinks about two tasks, and no budget tells it how long.",
     "smol-exact": "SmolLM2-135M that thinks about two tasks and uses the number of tokens that it is asked for.",
-    "smol-max": "The weights of smol-exact, asked for a maximum instead of an exact number of tokens.",
+    "smol-max": "SmolLM2-135M that thinks about two tasks and uses at most the number of tokens that it is asked for.",
 }
-UNFINISHED = " Trained up to hindsight: the stage of reinforcement learning (LCPO) has still to follow."
+UNFINISHED = " Trained up to hindsight, without reinforcement learning (LCPO)."
 HEAD = (
     *("task", "kind", "budgets", "rank correlation", "off by", "over budget", "tokens", "accuracy", "chance"),
     *("filler", "useless", "inert"),
@@ -56,47 +55,47 @@ def ship(
     weights: Path,
     pieces: Path | None = None,
     folders: Mapping[str, str] = LEFT_BY,
-    told: Path = MANIFEST,
+    told: Path = RESULTS,
 ) -> None:
     """Writes the adapters and cards of a run. Raises ConfigError where it has none, or trained another base.
 
-    folders: name -> where in the run its adapter lies. told: the manifest of what ships.
+    folders: name -> where in the run its adapter lies. told: the folder of the manifests of what ships.
     """
     _, recipe = read_recipe(str(run / "recipe.toml"))
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     if recipe.adapter is not None:
-        folders = {name: left for name, left in folders.items() if name == recipe.adapter}
-        manifest["before"] = _before(json.loads(told.read_text(encoding="utf-8")), manifest["model"]["adapter_sha256"])
+        manifest["before"] = _before(told / f"{recipe.adapter}.json", manifest["model"]["adapter_sha256"])
     if recipe.model != base.NAME:
         raise ConfigError(f"{run} trained {recipe.model}, and what ships are adapters of {base.NAME}")
     below = built(base.NAME)
     table = {"name": base.NAME, "gguf_sha256": base.SHA256, "weights_sha256": base.weights_sha256(below)}
     if manifest["model"]["sha256"] != files.model_sha256(below):
         print(f"warning: {run} began from a {base.NAME} in other files than {below}: compare a number", file=sys.stderr)
-    left = {name: (_tensors(name, run / folder, pieces), _config(run, folder)) for name, folder in folders.items()}
+    left = {name: (_tensors(run / folder, pieces), _config(run, folder)) for name, folder in folders.items()}
     for name, (tensors, config) in left.items():
         _adapter(tensors, config, weights / name)
-    for name in (name for name, adapter in ADAPTED.items() if adapter in folders):
-        text = _card(name, folders[ADAPTED[name]], run, recipe, manifest, table)
-        files.write_text(weights / name / "README.md", text)
+    for name, left_by in folders.items():
+        files.write_text(weights / name / "README.md", _card(name, left_by, run, recipe, manifest, table))
+        said = portable({**manifest, "adapter_sha256": files.model_sha256(weights / name)})
+        files.write_text(told / f"{name}.json", json.dumps(said, indent=1) + "\n")
         print(weights / name)
-    manifest["adapter_sha256"] = files.model_sha256(weights / "smol-exact")
-    files.write_text(told, json.dumps(portable(manifest), indent=1) + "\n")
 
 
-def _before(shipped: dict[str, Any], start: str) -> list[dict[str, Any]]:
-    """The manifests of the runs before, the first one first; `shipped` itself may be that of an earlier call."""
+def _before(path: Path, start: str) -> list[dict[str, Any]]:
+    """The manifests of the runs before, the first one first, up to the one that left the adapter `start`."""
+    shipped = json.loads(path.read_text(encoding="utf-8"))
     runs = [*shipped.pop("before", []), shipped]
     places = [i for i, each in enumerate(runs) if each.get("adapter_sha256") == start]
     if not places:
-        raise ConfigError(f"the run went on with another adapter ({start}) than any that {MANIFEST} tells of")
+        raise ConfigError(f"the run went on with another adapter ({start}) than any that {path} tells of")
     return runs[: places[0] + 1]
 
 
-def _tensors(name: str, folder: Path, pieces: Path | None) -> dict[str, Any]:
+def _tensors(folder: Path, pieces: Path | None) -> dict[str, Any]:
     """An adapter's tensors, from the run folder or from its pieces in order."""
     from safetensors.torch import load, load_file
 
+    name = "smol" if folder.name == "supervised" else "smol-exact"
     parts = sorted((pieces or folder).glob(f"{name}.safetensors.*"), key=lambda path: int(path.suffix[1:]))
     if parts:
         return dict(load(b"".join(part.read_bytes() for part in parts)))
@@ -146,7 +145,7 @@ def _card(
         }
     )
     text = card.card(name, told, recipe.model, manifest, metrics).replace("---\n", f"---\n{FRONT}", 1)
-    lines = list(_evaluation(run.parent, EVALUATED[folder], kind))
+    lines = list(_evaluation(run.parent, EVALUATED[folder] if len(runs) == 1 else name, kind))
     hardware = ", then on ".join(_hardware(each["machine"]) for each in runs)
     text = text.replace("## How to ask\n", f"{_sections(hardware, lines)}## How to ask\n", 1)
     return text.replace("```toml\n", f"```toml\n{tomli_w.dumps({'base': table})}\n", 1)
@@ -234,8 +233,11 @@ def main() -> None:
     parser.add_argument("--pieces", type=Path, metavar="DIR")
     parser.add_argument("--weights", type=Path, default=ADAPTERS, metavar="DIR")
     parser.add_argument("--hindsight", action="store_true")
+    parser.add_argument("--as", dest="name", choices=ADAPTED, metavar="NAME")
     given = parser.parse_args()
-    ship(given.run, given.weights, given.pieces, AFTER_HINDSIGHT if given.hindsight else LEFT_BY)
+    folders = AFTER_HINDSIGHT if given.hindsight else LEFT_BY
+    chosen = {given.name: folders["smol-exact"]} if given.name else folders
+    ship(given.run, given.weights, given.pieces, chosen)
 
 
 if __name__ == "__main__":

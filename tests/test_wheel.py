@@ -24,7 +24,7 @@ def test_the_wheel_carries_its_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     files = [path for path in (ROOT / "src" / "lcpo").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert {str(path.relative_to(ROOT / "src")) for path in files} <= set(names)
-    assert wheel.stat().st_size < 60e6  # two adapters of smollm2 are 39 MB of it
+    assert wheel.stat().st_size < 80e6  # three adapters of smollm2 are 59 MB of it
 
 
 @pytest.mark.slow

@@ -22,8 +22,8 @@ WEIGHTS = MODELS / "tiny" / "weights"
 SHIPPED = {name: WEIGHTS / name for name in ("tiny", "tiny-exact", "tiny-max") if (WEIGHTS / name).is_dir()}
 """Models that ship as package data, by name: the search world's base, and what LCPO made of it."""
 ADAPTERS = MODELS / "smol" / "weights"
-ADAPTED = {"smol": "smol", "smol-exact": "smol-exact", "smol-max": "smol-exact"}
-"""Models that are smollm2 with an adapter, by name: which folder of ADAPTERS holds it; each has its own card there."""
+ADAPTED = ("smol", "smol-exact", "smol-max")
+"""Models that are smollm2 with an adapter, which lies with its card in ADAPTERS, under the model's name."""
 BUILT = ("smollm2", "smollm2-hub", *ADAPTED)
 """Models that `lcpo models build NAME` makes on this machine, in the user's cache."""
 MADE_FROM = "made_from.json"
@@ -58,7 +58,7 @@ def built(name: str) -> Path:
 
 def unready(name: str) -> str | None:
     """Why the model `name`, one of BUILT, cannot be used yet and what to do; None where it can."""
-    adapter = ADAPTERS / ADAPTED[name] if name in ADAPTED else None
+    adapter = ADAPTERS / name if name in ADAPTED else None
     if adapter is not None and not (adapter / "adapter_model.safetensors").is_file():
         return "has no adapter in this version of lcpo; train it:  lcpo train smol-exact"
     folder = built(name)

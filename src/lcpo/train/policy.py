@@ -67,7 +67,7 @@ def adapter(recipe: Recipe) -> Path | None:
     if folder is None:
         raise ConfigError(
             f"adapter {recipe.adapter} has no {ADAPTER}; give a folder that has one, a run with adapter/, or a name: "
-            f"{', '.join(dict.fromkeys(ADAPTED.values()))}"
+            f"{', '.join(ADAPTED)}"
         )
     given, r = json.loads((folder / ADAPTER).read_text(encoding="utf-8")), (recipe.lora or {}).get("r")
     if r is not None and r != given.get("r"):

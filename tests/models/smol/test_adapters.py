@@ -29,7 +29,7 @@ BASE = built(base.NAME)
 needs_base = pytest.mark.skipif(
     not (BASE / "config.json").is_file(), reason="smollm2 is not built on this machine: make smol"
 )
-SHIPPED = [name for name in ADAPTED if (ADAPTERS / ADAPTED[name] / adapters.WEIGHTS).is_file()]
+SHIPPED = [name for name in ADAPTED if (ADAPTERS / name / adapters.WEIGHTS).is_file()]
 
 
 def card(folder: Path, kind: str, weights: str = "") -> None:
@@ -43,13 +43,13 @@ def card(folder: Path, kind: str, weights: str = "") -> None:
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache but for a small base, and a package with its adapter smol-exact and the card of smol-max."""
+    """An empty cache but for a small base, and a package with its adapters smol-exact and smol-max."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(models, "ADAPTERS", tmp_path / "weights")
     small_base(built(base.NAME))
-    adapt(built(base.NAME), tmp_path / "weights" / "smol-exact", seed=1)
-    card(tmp_path / "weights" / "smol-exact", "exact", base.weights_sha256(built(base.NAME)))
-    card(tmp_path / "weights" / "smol-max", "max")
+    for seed, kind in enumerate(("exact", "max"), 1):
+        adapt(built(base.NAME), tmp_path / "weights" / f"smol-{kind}", seed=seed)
+        card(tmp_path / "weights" / f"smol-{kind}", kind, base.weights_sha256(built(base.NAME)))
     return tmp_path / "weights"
 
 
@@ -66,11 +66,9 @@ def test_a_name_is_the_base_with_its_adapter(shipped: Path) -> None:
         assert (source.name, source.kind, source.path) == (name, "built", str(built(name)))
         assert source.tables["evaluate"]["kind"] == kind
         assert card_tables(built(name)) == source.tables
-        assert_merged(built(name), built(base.NAME), shipped / "smol-exact", [5, 60, 7, 8, 61, 9])
+        assert_merged(built(name), built(base.NAME), shipped / name, [5, 60, 7, 8, 61, 9])
         with safe_open(built(name) / "model.safetensors", "pt") as weights:
             assert {weights.get_slice(key).get_dtype() for key in weights.keys()} == {"BF16"}  # noqa: SIM118
-    first, second = (built(name) / "model.safetensors" for name in ("smol-exact", "smol-max"))
-    assert first.stat().st_ino == second.stat().st_ino
     for name in ("chat_template.jinja", "tokenizer.json"):
         assert (built("smol-max") / name).read_text() == (built(base.NAME) / name).read_text()
     assert not list(built("smol-exact").glob("adapter*"))
@@ -94,25 +92,25 @@ def test_a_folder_of_ones_own_is_for_tiny_alone(shipped: Path, tmp_path: Path) -
 
 
 def test_another_adapter_is_merged_anew(shipped: Path) -> None:
-    adapters.build("smol-max")
-    before = (built("smol-exact") / "model.safetensors").stat().st_ino
-    assert adapters.build("smol-exact") == built("smol-exact")
-    assert (built("smol-exact") / "model.safetensors").stat().st_ino == before  # nothing to do
-    adapt(built(base.NAME), shipped / "smol-exact", seed=2)
-    for name in ("smol-exact", "smol-max"):
-        with pytest.raises(EngineError, match=f"made from another adapter .* lcpo models build {name}"):
-            resolve(name)
-    adapters.build("smol-max")
-    for name in ("smol-exact", "smol-max"):
-        assert_merged(Path(resolve(name).path), built(base.NAME), shipped / "smol-exact", [5, 60, 7, 8])
+    folder = adapters.build("smol-exact")
+    before = (folder / "model.safetensors").stat().st_ino
+    assert adapters.build("smol-exact") == folder
+    assert (folder / "model.safetensors").stat().st_ino == before  # nothing to do
+    adapt(built(base.NAME), shipped / "smol-exact", seed=3)
+    with pytest.raises(EngineError, match=r"made from another adapter .* lcpo models build smol-exact"):
+        resolve("smol-exact")
+    adapters.build("smol-exact")
+    assert_merged(Path(resolve("smol-exact").path), built(base.NAME), shipped / "smol-exact", [5, 60, 7, 8])
 
 
 def test_a_new_card_needs_no_new_weights(shipped: Path) -> None:
     adapters.build("smol-max")
-    card(shipped / "smol-max", "exact")
+    before = (built("smol-max") / "model.safetensors").stat().st_ino
+    card(shipped / "smol-max", "exact", base.weights_sha256(built(base.NAME)))
     assert resolve("smol-max").tables["evaluate"]["kind"] == "exact"
     adapters.build("smol-max")
     assert card_tables(built("smol-max"))["evaluate"]["kind"] == "exact"
+    assert (built("smol-max") / "model.safetensors").stat().st_ino == before
 
 
 def test_two_builds_at_once_are_one(shipped: Path) -> None:
@@ -120,10 +118,10 @@ def test_two_builds_at_once_are_one(shipped: Path) -> None:
         asked = [pool.submit(_build_in_a_process, shipped, name) for name in ("smol-max", "smol-exact", "smol-max")]
         told = [each.result() for each in asked]
     assert all(done.returncode == 0 for done in told), told
-    assert sum(done.stderr.count("merging smol-exact") for done in told) == 1
+    assert [sum(done.stderr.count(f"merging smol-{kind}") for done in told) for kind in ("exact", "max")] == [1, 1]
     assert sorted(path.name for path in built("smol-max").parent.iterdir()) == ["smol-exact", "smol-max", base.NAME]
     for name in ("smol-exact", "smol-max"):
-        assert_merged(Path(resolve(name).path), built(base.NAME), shipped / "smol-exact", [5, 60, 7, 8])
+        assert_merged(Path(resolve(name).path), built(base.NAME), shipped / name, [5, 60, 7, 8])
 
 
 def _build_in_a_process(weights: Path, name: str) -> subprocess.CompletedProcess[str]:
@@ -170,9 +168,9 @@ def test_a_cache_that_is_no_folder_is_one_line(shipped: Path, monkeypatch: pytes
 def test_the_adapter_of_another_base_is_refused(shipped: Path) -> None:
     shutil.rmtree(built(base.NAME))
     small_base(built(base.NAME), seed=3)
-    with pytest.raises(EngineError, match="'smol-exact' belongs to a smollm2 with weights"):
+    with pytest.raises(EngineError, match="'smol-max' belongs to a smollm2 with weights"):
         adapters.build("smol-max")
-    assert not built("smol-exact").exists() and not built("smol-max").exists()
+    assert not built("smol-max").exists()
 
 
 def test_a_base_is_told_by_its_weights(tmp_path: Path) -> None:
@@ -237,12 +235,11 @@ def test_what_ships() -> None:
         assert block["evaluate"]["kind"] == ("max" if name == "smol-max" else "exact")
         for part in ("## Base, data, hardware", "## Evaluation", "## Limits", "Apache-2.0", "supervised steps"):
             assert part in text
-        if ADAPTED[name] == name:
-            config = json.loads((ADAPTERS / name / "adapter_config.json").read_text())
-            assert config["base_model_name_or_path"] == base.NAME and config["r"] == 32
-            assert (ADAPTERS / name / adapters.WEIGHTS).stat().st_size < 20e6
-            with safe_open(ADAPTERS / name / adapters.WEIGHTS, "pt") as weights:
-                assert {weights.get_slice(key).get_dtype() for key in weights.keys()} == {"BF16"}  # noqa: SIM118
+        config = json.loads((ADAPTERS / name / "adapter_config.json").read_text())
+        assert config["base_model_name_or_path"] == base.NAME and config["r"] == 32
+        assert (ADAPTERS / name / adapters.WEIGHTS).stat().st_size < 20e6
+        with safe_open(ADAPTERS / name / adapters.WEIGHTS, "pt") as weights:
+            assert {weights.get_slice(key).get_dtype() for key in weights.keys()} == {"BF16"}  # noqa: SIM118
 
 
 @needs_base

@@ -63,7 +63,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_run_becomes_three_names(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ship(run, tmp_path / "weights", told=tmp_path / "told.json")
+    ship(run, tmp_path / "weights", told=tmp_path)
     assert "warning" in capsys.readouterr().err  # the manifest names other files
     cards = {
         name: (tmp_path / "weights" / name / "README.md").read_text() for name in ("smol", "smol-exact", "smol-max")
@@ -96,9 +96,9 @@ def test_a_run_becomes_three_names(run: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_a_run_that_went_on_replaces_what_it_went_on_from(run: Path, tmp_path: Path) -> None:
     """The card tells of both runs, and so does the manifest, however often it is shipped; `smol` stays as it was."""
-    weights, told = tmp_path / "weights", tmp_path / "told.json"
-    ship(run, weights, told=told)
-    first = json.loads(told.read_text())
+    weights, one = tmp_path / "weights", {"smol-exact": "adapter"}
+    ship(run, weights, told=tmp_path)
+    first = json.loads((tmp_path / "smol-exact.json").read_text())
     kept = (weights / "smol" / "README.md").read_bytes()
     (run / "recipe.toml").write_text('adapter = "smol-exact"\n' + (run / "recipe.toml").read_text())
     manifest = json.loads((run / "manifest.json").read_text())
@@ -108,8 +108,8 @@ def test_a_run_that_went_on_replaces_what_it_went_on_from(run: Path, tmp_path: P
     (run / "manifest.json").write_text(json.dumps(manifest))
     adapt(built(base.NAME), run / "adapter", seed=3)
     for _ in range(2):
-        ship(run, weights, told=told)
-    second = json.loads(told.read_text())
+        ship(run, weights, folders=one, told=tmp_path)
+    second = json.loads((tmp_path / "smol-exact.json").read_text())
     assert second["before"] == [first]
     assert second["adapter_sha256"] != first["adapter_sha256"]
     text = (weights / "smol-exact" / "README.md").read_text()
@@ -119,11 +119,11 @@ def test_a_run_that_went_on_replaces_what_it_went_on_from(run: Path, tmp_path: P
     manifest["model"]["adapter_sha256"] = "unheard of"
     (run / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ConfigError, match="went on with another adapter"):
-        ship(run, weights, told=told)
+        ship(run, weights, folders=one, told=tmp_path)
 
 
 def test_pieces_are_put_together(run: Path, tmp_path: Path) -> None:
-    ship(run, tmp_path / "whole", told=tmp_path / "told.json")
+    ship(run, tmp_path / "whole", told=tmp_path)
     pieces = tmp_path / "pieces"
     pieces.mkdir()
     for name, left in (("smol", "stages/supervised"), ("smol-exact", "adapter")):
@@ -134,9 +134,9 @@ def test_pieces_are_put_together(run: Path, tmp_path: Path) -> None:
     shutil.rmtree(run / "stages")
     (run / "adapter" / adapters.WEIGHTS).unlink()
     with pytest.raises(ConfigError, match="no adapter of smol"):
-        ship(run, tmp_path / "weights", told=tmp_path / "told.json")
-    ship(run, tmp_path / "weights", pieces, told=tmp_path / "told.json")
-    for name in ("smol", "smol-exact"):
+        ship(run, tmp_path / "weights", told=tmp_path)
+    ship(run, tmp_path / "weights", pieces, told=tmp_path)
+    for name in ("smol", "smol-exact", "smol-max"):
         for file in (adapters.WEIGHTS, "adapter_config.json", "README.md"):
             assert (tmp_path / "weights" / name / file).read_bytes() == (tmp_path / "whole" / name / file).read_bytes()
 
@@ -144,5 +144,5 @@ def test_pieces_are_put_together(run: Path, tmp_path: Path) -> None:
 def test_a_run_from_another_base_is_refused(run: Path, tmp_path: Path) -> None:
     (run / "recipe.toml").write_text((run / "recipe.toml").read_text().replace('"smollm2"', '"smollm2-hub"'))
     with pytest.raises(ConfigError, match="trained smollm2-hub"):
-        ship(run, tmp_path / "weights", told=tmp_path / "told.json")
+        ship(run, tmp_path / "weights", told=tmp_path)
     assert not (tmp_path / "weights").exists()

@@ -1,8 +1,5 @@
 """smollm2 with an adapter that ships: merged once, and kept in the user's cache under the adapter's name."""
 
-import contextlib
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,18 +18,14 @@ def build(name: str, gguf: Path | None = None) -> Path:
     gguf: the base's file, where it is not in the installed package. Raises EngineError where no adapter ships, or where
     it belongs to another base.
     """
-    folder, adapter = models.built(name), models.ADAPTERS / models.ADAPTED[name]
+    folder, adapter = models.built(name), models.ADAPTERS / name
     if not (adapter / WEIGHTS).is_file():
         raise EngineError(f"'{name}' {models.unready(name)}")
     if models.unready(name) is not None:
-        source = base.build(gguf) if adapter.name == name else build(adapter.name, gguf)
+        below = base.build(gguf)
         with base.building(folder):
-            if models.unready(name) is None:
-                pass  # another process has built it meanwhile
-            elif adapter.name == name:
-                _merge(source, adapter, folder)
-            else:
-                _link(source, folder)
+            if models.unready(name) is not None:  # else another process has built it meanwhile
+                _merge(below, adapter, folder)
     card, own = (models.ADAPTERS / name / "README.md").read_bytes(), folder / "README.md"
     if not own.is_file() or own.read_bytes() != card:
         with base.building(folder):
@@ -59,21 +52,3 @@ def _merge(below: Path, adapter: Path, folder: Path) -> None:
         files.write_json(part / models.MADE_FROM, {"base": table, "adapter_sha256": files.model_sha256(adapter)})
 
     files.write_folder(folder, write)
-
-
-def _link(source: Path, folder: Path) -> None:
-    """Writes a second folder of the same model."""
-
-    def write(part: Path) -> None:
-        shutil.copytree(source, part, copy_function=_link_or_copy, dirs_exist_ok=True)
-
-    files.write_folder(folder, write)
-
-
-def _link_or_copy(path: str, to: str) -> None:
-    """Weights are linked, which needs no room; what is small is copied, for the card is another one."""
-    if path.endswith(".safetensors"):
-        with contextlib.suppress(OSError):  # another disk, or one without links
-            os.link(path, to)
-            return
-    shutil.copyfile(path, to)
