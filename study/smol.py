@@ -11,13 +11,14 @@ models of FOLDERS do not ship: study/smol_gpu.py and the recipes in study/arms m
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from checks import table
 from lcpo.evaluate.records import read_samples
 from lcpo.evaluate.results import results
-from run import COMPARED, RESULTS, RUNS, evaluate, write
+from run import COMPARED, RESULTS, ROOT, RUNS, evaluate, write
 
 HELD = ("--budgets", "16,24,32,45,60,84,116,160", "--cap", "384", "--seed", "1", "--batch", "512")
 """What all evaluations of smol share, those of smol_gpu.py too."""
@@ -111,7 +112,11 @@ def main() -> None:
     parser.add_argument("--collect", action="store_true")
     given = parser.parse_args()
     for name, (model, *options) in EVALUATIONS.items():
-        if not given.collect and name in (given.names or EVALUATIONS):
+        if given.collect or name not in (given.names or EVALUATIONS):
+            continue
+        if model in FOLDERS and not (ROOT / model).exists():
+            print(f"{name} is left out: {model} is not there", file=sys.stderr)
+        else:
             evaluate((*PROTOCOL, model, *options), RUNS / f"smol-{name}")
     for name, file in BENCHMARKS.items():
         if not given.collect and given.data and name in (given.names or BENCHMARKS):
