@@ -226,11 +226,11 @@ def kept(length_: int, kind: Kind, table: HindsightTable, recipe: Recipe) -> lis
 
 def relabel(length_: int, table: HindsightTable, recipe: Recipe, rng: np.random.Generator) -> Budget:
     """A budget that a sample of this length has kept: the length itself, or a maximum above; kinds as in training."""
-    kinds = [kind for kind in asked_kinds(recipe) if kept(length_, kind, table, recipe)]
+    near = {kind: budgets for kind in asked_kinds(recipe) if (budgets := kept(length_, kind, table, recipe))}
+    kinds = list(near)
     weights = np.array([recipe.budget.kinds[kind] for kind in kinds])
     kind = kinds[0] if len(kinds) == 1 else kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
-    near = kept(length_, kind, table, recipe)
-    return Budget(kind, near[int(rng.integers(len(near)))], recipe.budget.scope)
+    return Budget(kind, near[kind][int(rng.integers(len(near[kind])))], recipe.budget.scope)
 
 
 def relabelled(

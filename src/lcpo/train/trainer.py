@@ -118,8 +118,7 @@ class LcpoTrainer(GRPOTrainer):  # type: ignore[misc]
         self.updates_per_generation = self.num_iterations * max(
             1, self.args.steps_per_generation // self.args.gradient_accumulation_steps
         )
-        self.own_sampler = self._may_sample()
-        self.shares_prompts = self._may_share_prompts()
+        self.own_sampler, self.shares_prompts = self._may_sample(), self._may_share_prompts()
 
     # ---- budgets into prompts -------------------------------------------------------------------------------------
 
